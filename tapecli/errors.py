@@ -1,0 +1,139 @@
+"""The family of errors: what went wrong, where in the formula file, and what to do next.
+
+Every error a user can meet is a `TapeError`. Its `code` is one of `CODES`, which is where a code is declared,
+once, with the exit status a command line ends with. Errors are raised where the fault is known and shown in one
+place, `tapecli.report`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+#: code -> (exit status of the command line, what the code stands for)
+CODES: dict[str, tuple[int, str]] = {
+    "syntax": (3, "the text is not a formula"),
+    "name": (3, "a name that nothing above binds"),
+    "duplicate": (3, "a name that is bound twice"),
+    "shape": (3, "sizes that do not fit together"),
+    "type": (3, "a value of the wrong kind for this place"),
+    "index": (3, "an index outside its array"),
+    "value": (3, "a number that this place cannot take"),
+    "start": (3, "a variable without a start value"),
+    "data": (3, "a data file that does not hold what was asked for"),
+    "unsupported": (3, "a construct that this version does not have"),
+    "usage": (2, "a wrong call of a command or a function"),
+    "nonfinite": (4, "a value or a derivative that is not finite"),
+    "limit": (5, "a limit that was reached first"),
+    "file": (6, "a file that cannot be read or written"),
+    "bug": (70, "a fault of tapecli itself"),
+}
+
+
+class Source:
+    """A formula text and the name it goes by; turns offsets into lines and columns (both from 1)."""
+
+    __slots__ = ("_starts", "name", "text")
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self._starts: list[int] | None = None
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column of the character at `offset`."""
+        if self._starts is None:
+            starts = [0]
+            find = self.text.find
+            at = find("\n")
+            while at >= 0:
+                starts.append(at + 1)
+                at = find("\n", at + 1)
+            self._starts = starts
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """The text of line `number`, without its end."""
+        self.position(0)
+        assert self._starts is not None
+        start = self._starts[number - 1]
+        end = self.text.find("\n", start)
+        return self.text[start : len(self.text) if end < 0 else end].rstrip("\r")
+
+
+class Place:
+    """The stretch `start..end` (end excluded) of a source that something stands at."""
+
+    __slots__ = ("end", "source", "start")
+
+    def __init__(self, source: Source, start: int, end: int) -> None:
+        self.source = source
+        self.start = start
+        self.end = end
+
+    @property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+    @property
+    def line(self) -> int:
+        return self.source.position(self.start)[0]
+
+    @property
+    def column(self) -> int:
+        return self.source.position(self.start)[1]
+
+    @property
+    def end_column(self) -> int:
+        """The column after the last character, on the first line of the stretch."""
+        line = self.line
+        end_line, end_column = self.source.position(max(self.start, self.end))
+        return end_column if end_line == line else len(self.source.line(line)) + 1
+
+    def __repr__(self) -> str:
+        return f"{self.source.name}:{self.line}:{self.column}"
+
+
+class TapeError(Exception):
+    """What a user did or met that cannot be computed: `code`, `message`, `place`, `hint`.
+
+    `label` is the short remark under the marked place; `more` holds further, independent errors of the same file.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        place: Place | None = None,
+        hint: str | None = None,
+        label: str | None = None,
+        more: Iterable[TapeError] = (),
+    ) -> None:
+        assert code in CODES, code
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.place = place
+        self.hint = hint
+        self.label = label
+        self.more = tuple(more)
+
+    @property
+    def exit_code(self) -> int:
+        return CODES[self.code][0]
+
+    def __str__(self) -> str:
+        where = f"{self.place!r}: " if self.place is not None else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{where}{self.message}{hint}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that `word` was probably meant to be, or None."""
+    from difflib import get_close_matches  # only an error needs it
+
+    names = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return names[close[0]] if close else None

@@ -1,0 +1,313 @@
+"""Arithmetic, comparison, choice and rounding: the ops that every rule of derivatives is written in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tapecli.core import Array, Masked, Op, elementwise
+
+R = "real"
+
+
+def _truth(ufunc: np.ufunc) -> Any:
+    """A comparison that answers 1 and 0 in the precision of its arguments: truth counts in arithmetic."""
+
+    def kernel(x: Array, y: Array) -> Array:
+        return ufunc(x, y).astype(np.result_type(x, y))
+
+    return kernel
+
+
+def _exponent(x: Array, exponent: float) -> Array:
+    """`x^exponent` for a literal exponent; small whole ones are products, so that they are exact where x is."""
+    if exponent == 2.0:
+        return x * x
+    if exponent == 1.0:
+        return +x
+    if exponent == -1.0:
+        return 1.0 / x
+    if exponent == 3.0:
+        return x * x * x
+    if exponent == 0.5:
+        return np.sqrt(x)
+    if exponent == 0.0:
+        return np.ones_like(x)
+    return np.power(x, exponent)
+
+
+add: Op = elementwise(
+    "add",
+    kernel=np.add,
+    complex=np.add,
+    vjps=(lambda g, out, x, y: g, lambda g, out, x, y: g),
+    domain=R,
+    points=((1.5, -0.25), (1e-3, 1e3)),
+    doc="x + y",
+)
+sub: Op = elementwise(
+    "sub",
+    kernel=np.subtract,
+    complex=np.subtract,
+    vjps=(lambda g, out, x, y: g, lambda g, out, x, y: -g),
+    domain=R,
+    points=((1.5, -0.25), (1e-3, 1e3)),
+    doc="x - y",
+)
+mul: Op = elementwise(
+    "mul",
+    kernel=np.multiply,
+    complex=np.multiply,
+    vjps=(lambda g, out, x, y: g * y, lambda g, out, x, y: g * x),
+    domain=R,
+    points=((1.5, -0.25), (0.0, 3.0)),
+    doc="x * y",
+)
+div: Op = elementwise(
+    "div",
+    kernel=np.true_divide,
+    complex=np.true_divide,
+    vjps=(lambda g, out, x, y: g / y, lambda g, out, x, y: -g * (out / y)),
+    domain="real, y ≠ 0",
+    points=((1.5, -0.25), (0.0, 3.0), (7.0, 1e3)),
+    doc="x / y",
+)
+neg: Op = elementwise(
+    "neg",
+    kernel=np.negative,
+    complex=np.negative,
+    vjps=(lambda g, out, x: -g,),
+    domain=R,
+    points=((1.5,), (-2.0,)),
+    doc="-x",
+)
+power: Op = elementwise(
+    "power",
+    kernel=_exponent,
+    complex=_exponent,
+    vjps=(lambda g, out, x, exponent: g * (exponent * power(x, exponent=exponent - 1.0)) if exponent else None,),
+    domain="real; x > 0 unless the exponent is whole",
+    points=((1.5,), (0.3,)),
+    doc="x to a literal power; defined for negative x where the exponent is whole",
+)
+less: Op = elementwise(
+    "less",
+    kernel=_truth(np.less),
+    complex=None,
+    vjps=(None, None),
+    domain=R,
+    points=((1.0, 2.0), (2.0, 1.0)),
+    doc="x < y",
+)
+less_equal: Op = elementwise(
+    "less_equal",
+    kernel=_truth(np.less_equal),
+    complex=None,
+    vjps=(None, None),
+    domain=R,
+    points=((1.0, 1.0), (2.0, 1.0)),
+    doc="x <= y",
+)
+equal: Op = elementwise(
+    "equal",
+    kernel=_truth(np.equal),
+    complex=None,
+    vjps=(None, None),
+    domain=R,
+    points=((1.0, 1.0), (2.0, 1.0)),
+    doc="x == y",
+)
+not_equal: Op = elementwise(
+    "not_equal",
+    kernel=_truth(np.not_equal),
+    complex=None,
+    vjps=(None, None),
+    domain=R,
+    points=((1.0, 1.0), (2.0, 1.0)),
+    doc="x != y",
+)
+
+
+def _share(x: Array, y: Array, tie: float) -> Array:
+    """1 where x > y, `tie` where they are equal, 0 where x < y, and nan where they do not compare."""
+    return np.where(x > y, 1.0, np.where(x == y, tie, np.where(x < y, 0.0, np.nan))).astype(np.result_type(x, y))
+
+
+def _select(condition: Array, x: Array, y: Array) -> Array:
+    return np.where(np.not_equal(condition, 0.0), x, y).astype(np.result_type(x, y), copy=False)
+
+
+def _both(x: Array, y: Array) -> Array:
+    return np.logical_and(x, y).astype(np.result_type(x, y))
+
+
+def _either(x: Array, y: Array) -> Array:
+    return np.logical_or(x, y).astype(np.result_type(x, y))
+
+
+def _negation(x: Array) -> Array:
+    return np.logical_not(x).astype(np.result_type(x))
+
+
+def _inside(x: Array, low: Array, high: Array) -> Array:
+    result = np.where((low <= x) & (x <= high), 1.0, np.where(np.isnan(x), np.nan, 0.0))
+    return result.astype(np.result_type(x, low, high))
+
+
+def _clip(x: Array, low: Array, high: Array) -> Array:
+    return np.minimum(np.maximum(x, low), high)
+
+
+logical_and: Op = elementwise(
+    "logical_and",
+    kernel=_both,
+    complex=None,
+    vjps=(None, None),
+    domain=R,
+    points=((1.0, 0.0), (1.0, 2.0)),
+    doc="x and y",
+)
+logical_or: Op = elementwise(
+    "logical_or",
+    kernel=_either,
+    complex=None,
+    vjps=(None, None),
+    domain=R,
+    points=((1.0, 0.0), (0.0, 0.0)),
+    doc="x or y",
+)
+logical_not: Op = elementwise(
+    "logical_not", kernel=_negation, complex=None, vjps=(None,), domain=R, points=((1.0,), (0.0,)), doc="not x"
+)
+select: Op = elementwise(
+    "select",
+    kernel=_select,
+    complex=None,
+    vjps=(
+        None,
+        lambda g, out, condition, x, y: Masked(g, condition),
+        lambda g, out, condition, x, y: Masked(g, logical_not(condition)),
+    ),
+    domain=R,
+    points=((1.0, 2.0, 3.0), (0.0, 2.0, 3.0)),
+    doc="if condition then x else y",
+)
+spacing: Op = elementwise(
+    "spacing",
+    kernel=np.spacing,
+    complex=None,
+    vjps=(None,),
+    domain=R,
+    points=((1.5,),),
+    doc="the distance to the next number of the run's precision",
+)
+stop: Op = elementwise(
+    "stop",
+    kernel=np.positive,
+    complex=None,
+    vjps=(None,),
+    domain=R,
+    points=((1.5,),),
+    doc="x, taken as a constant by derivatives",
+)
+sign: Op = elementwise(
+    "sign", kernel=np.sign, complex=None, vjps=(None,), domain=R, points=((1.5,), (-2.0,)), doc="-1, 0 or 1"
+)
+floor: Op = elementwise(
+    "floor",
+    kernel=np.floor,
+    complex=None,
+    vjps=(None,),
+    domain=R,
+    points=((1.5,), (-2.5,)),
+    doc="the next whole number below",
+)
+ceil: Op = elementwise(
+    "ceil",
+    kernel=np.ceil,
+    complex=None,
+    vjps=(None,),
+    domain=R,
+    points=((1.5,), (-2.5,)),
+    doc="the next whole number above",
+)
+round: Op = elementwise(
+    "round",
+    kernel=np.rint,
+    complex=None,
+    vjps=(None,),
+    domain=R,
+    points=((1.2,), (-2.7,)),
+    doc="the nearest whole number, halves to even",
+)
+share: Op = elementwise(
+    "share",
+    kernel=_share,
+    complex=None,
+    vjps=(None, None),
+    domain=R,
+    points=(),
+    doc="the part of a derivative that x takes from the greater of x and y",
+)
+inside: Op = elementwise(
+    "inside", kernel=_inside, complex=None, vjps=(None, None, None), domain=R, points=(), doc="1 where low <= x <= high"
+)
+abs: Op = elementwise(
+    "abs",
+    kernel=np.absolute,
+    complex=None,
+    vjps=(lambda g, out, x: g * sign(x),),
+    domain=R,
+    points=((1.5,), (-2.0,)),
+    doc="the absolute value",
+)
+maximum: Op = elementwise(
+    "maximum",
+    kernel=lambda x, y, tie: np.maximum(x, y),
+    complex=None,
+    vjps=(lambda g, out, x, y, tie: g * share(x, y, tie=tie), lambda g, out, x, y, tie: g * share(y, x, tie=1.0 - tie)),
+    domain=R,
+    points=((1.0, 2.0), (3.0, 2.0)),
+    doc="the greater of x and y",
+)
+minimum: Op = elementwise(
+    "minimum",
+    kernel=lambda x, y, tie: np.minimum(x, y),
+    complex=None,
+    vjps=(lambda g, out, x, y, tie: g * share(y, x, tie=tie), lambda g, out, x, y, tie: g * share(x, y, tie=1.0 - tie)),
+    domain=R,
+    points=((1.0, 2.0), (3.0, 2.0)),
+    doc="the lesser of x and y",
+)
+clip: Op = elementwise(
+    "clip",
+    kernel=_clip,
+    complex=None,
+    vjps=(
+        lambda g, out, x, low, high: g * inside(x, low, high),
+        lambda g, out, x, low, high: g * less(x, low),
+        lambda g, out, x, low, high: g * less(high, x),
+    ),
+    domain="low <= high",
+    points=((1.0, 0.0, 2.0), (3.0, 0.0, 2.0), (-1.0, 0.0, 2.0)),
+    doc="x, kept between low and high",
+)
+relu: Op = elementwise(
+    "relu",
+    kernel=lambda x: np.maximum(x, 0.0),
+    complex=None,
+    vjps=(lambda g, out, x: g * share(x, 0.0, tie=0.0),),
+    domain=R,
+    points=((1.5,), (-2.0,)),
+    doc="max(x, 0)",
+)
+mod: Op = elementwise(
+    "mod",
+    kernel=np.mod,
+    complex=None,
+    vjps=(lambda g, out, x, y: g, lambda g, out, x, y: -g * floor(x / y)),
+    domain="y ≠ 0",
+    points=((7.3, 2.0), (-7.3, 2.0), (7.3, -2.0)),
+    doc="the remainder of x / y, with the sign of y",
+)

@@ -1,0 +1,375 @@
+"""Hyperbolic functions and their inverses, and what is built of exp and log: sigmoid, softplus, logaddexp and others."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tapecli.core import Array, Op, elementwise
+from tapecli.ops.arithmetic import abs
+from tapecli.ops.late import late
+from tapecli.ops.powers import hypot, log, log1p, positive, sqrt
+
+R = "real"
+OUTSIDE = "|x| > 1"
+_NEAR = ((0.5,), (-2.0,), (1e-9,), (20.0,))
+
+
+def _over(f: np.ufunc) -> Any:
+    """`1 / f(x)`."""
+    return lambda x: np.true_divide(1.0, f(x))
+
+
+def _of_inverse(f: np.ufunc) -> Any:
+    """`f(1 / x)`."""
+    return lambda x: f(np.true_divide(1.0, x))
+
+
+sinh: Op = elementwise(
+    "sinh",
+    kernel=np.sinh,
+    complex=np.sinh,
+    vjps=(lambda g, out, x: g * cosh(x),),
+    domain=R,
+    points=_NEAR,
+    doc="the hyperbolic sine",
+)
+cosh: Op = elementwise(
+    "cosh",
+    kernel=np.cosh,
+    complex=np.cosh,
+    vjps=(lambda g, out, x: g * sinh(x),),
+    domain=R,
+    points=_NEAR,
+    doc="the hyperbolic cosine",
+)
+tanh: Op = elementwise(
+    "tanh",
+    kernel=late("hyperbolic", "tanh"),
+    complex=np.tanh,
+    vjps=(lambda g, out, x: g * sech2(x),),  # 1 - out^2 loses everything in the tails
+    domain=R,
+    points=(*_NEAR, (-300.0,)),
+    doc="the hyperbolic tangent",
+)
+sech2: Op = elementwise(
+    "sech2",
+    kernel=late("hyperbolic", "sech2"),
+    complex=lambda x: 1.0 / np.cosh(x) ** 2,
+    vjps=(lambda g, out, x: -2.0 * g * (out * tanh(x)),),
+    domain=R,
+    points=(*_NEAR, (-300.0,)),
+    doc="1 / cosh(x)^2, the derivative of tanh",
+)
+csch: Op = elementwise(
+    "csch",
+    kernel=late("hyperbolic", "csch"),
+    complex=_over(np.sinh),
+    vjps=(lambda g, out, x: -g * (out * coth(x)),),
+    domain="real, x ≠ 0",
+    points=((0.5,), (-2.0,), (1e-5,), (20.0,)),
+    doc="1 / sinh(x)",
+)
+coth: Op = elementwise(
+    "coth",
+    kernel=late("hyperbolic", "coth"),
+    complex=_over(np.tanh),
+    vjps=(lambda g, out, x: -g * (csch(x) * csch(x)),),
+    domain="real, x ≠ 0",
+    points=((0.5,), (-2.0,), (1e-5,), (20.0,)),
+    doc="1 / tanh(x)",
+)
+
+_sech = late("hyperbolic", "sech")
+_tanh = tanh.kernel
+#: asinh(1), where the second derivative of sech vanishes, as a sum.
+_ZERO = (0.881373587019543, -2.250545892825866e-17)
+
+
+def _sech_d2(x: Array) -> Any:
+    """`sech (tanh^2 - sech^2)`; around its zero z, sech^3 (sinh - 1)(sinh + 1) with sinh(x) - sinh(z) by addition theorems."""
+    a = np.abs(np.asarray(x, dtype=np.float64))
+    s, t = _sech(a), _tanh(a)
+    d = (a - _ZERO[0]) - _ZERO[1]
+    near = np.abs(d) < 0.4
+    d = np.where(near, d, 0.0)
+    rise = 2.0 * np.sinh(0.5 * d) ** 2 + math.sqrt(2.0) * np.sinh(d)
+    result = np.where(near, s * s * s * rise * (rise + 2.0), s * ((t - s) * (t + s)))
+    return result.astype(np.result_type(x, np.float32), copy=False)
+
+
+sech: Op = elementwise(
+    "sech",
+    kernel=_sech,
+    complex=_over(np.cosh),
+    vjps=(lambda g, out, x: g * sech_d1(x),),
+    domain=R,
+    points=_NEAR,
+    doc="1 / cosh(x)",
+)
+sech_d1: Op = elementwise(
+    "sech_d1",
+    kernel=lambda x: -(_sech(x) * _tanh(x)),
+    complex=lambda x: -np.tanh(x) / np.cosh(x),
+    vjps=(lambda g, out, x: g * sech_d2(x),),
+    domain=R,
+    points=_NEAR,
+    doc="-sech(x) tanh(x), the derivative of sech",
+)
+sech_d2: Op = elementwise(
+    "sech_d2",
+    kernel=_sech_d2,
+    complex=lambda x: (1.0 - 2.0 / np.cosh(x) ** 2) / np.cosh(x),
+    vjps=(lambda g, out, x: g * (sech_d1(x) * (1.0 - 6.0 * sech2(x))),),
+    domain=R,
+    points=(*_NEAR, (0.8813,)),
+    doc="the second derivative of sech",
+)
+asinh: Op = elementwise(
+    "asinh",
+    kernel=np.arcsinh,
+    complex=np.arcsinh,
+    vjps=(lambda g, out, x: g / hypot(1.0, x),),
+    domain=R,
+    points=((0.5,), (-2.0,), (1e-9,), (1e8,)),
+    doc="the inverse hyperbolic sine",
+)
+acosh: Op = elementwise(
+    "acosh",
+    kernel=late("hyperbolic", "arccosh"),
+    complex=np.arccosh,
+    vjps=(lambda g, out, x: g / (sqrt(x - 1.0) * sqrt(x + 1.0)),),
+    domain="x >= 1",
+    points=((1.5,), (3.0,), (1.0001,), (1e8,)),
+    doc="the inverse hyperbolic cosine",
+)
+
+
+def _atanh_d1(x: Array) -> Any:
+    return 1.0 / np.where(np.abs(x) <= 1.0, (1.0 - x) * (1.0 + x), np.nan)
+
+
+def _acoth_d1(x: Array) -> Any:
+    """`1 / (1 - x^2)`, in steps that do not overflow."""
+    return np.where(np.abs(x) >= 1.0, np.true_divide(-1.0, x - 1.0), np.nan) / (x + 1.0)
+
+
+atanh_d1: Op = elementwise(
+    "atanh_d1",
+    kernel=_atanh_d1,
+    complex=lambda x: 1.0 / ((1.0 - x) * (1.0 + x)),
+    vjps=(lambda g, out, x: 2.0 * g * (x * out * out),),  # the product rule on (1 - x)(1 + x) would cancel
+    domain="-1 < x < 1",
+    points=((0.5,), (-0.9,), (1e-9,), (0.9999,)),
+    doc="1 / (1 - x^2) inside (-1, 1), the derivative of atanh",
+)
+acoth_d1: Op = elementwise(
+    "acoth_d1",
+    kernel=_acoth_d1,
+    complex=lambda x: 1.0 / ((1.0 - x) * (1.0 + x)),
+    vjps=(lambda g, out, x: 2.0 * g * (x * out * out),),
+    domain=OUTSIDE,
+    points=((1.5,), (-3.0,), (1.0001,), (1e8,)),
+    doc="1 / (1 - x^2) outside of [-1, 1], the derivative of acoth",
+)
+atanh: Op = elementwise(
+    "atanh",
+    kernel=np.arctanh,
+    complex=np.arctanh,
+    vjps=(lambda g, out, x: g * atanh_d1(x),),
+    domain="-1 < x < 1",
+    points=((0.5,), (-0.9,), (1e-9,), (0.9999,)),
+    doc="the inverse hyperbolic tangent",
+)
+acoth: Op = elementwise(
+    "acoth",
+    kernel=late("hyperbolic", "acoth"),
+    complex=_of_inverse(np.arctanh),
+    vjps=(lambda g, out, x: g * acoth_d1(x),),
+    domain=OUTSIDE,
+    points=((1.5,), (-3.0,), (1.0001,), (1e8,)),
+    doc="atanh(1 / x)",
+)
+acsch: Op = elementwise(
+    "acsch",
+    kernel=late("hyperbolic", "acsch"),
+    complex=_of_inverse(np.arcsinh),
+    vjps=(lambda g, out, x: -g * (1.0 / abs(x) / hypot(1.0, x)),),
+    domain="real, x ≠ 0",
+    points=((0.5,), (-2.0,), (1e-5,), (1e8,)),
+    doc="asinh(1 / x)",
+)
+
+#: sqrt(1/2), where the second derivative of asech vanishes, as a sum.
+_HALF = (0.7071067811865476, -4.833646656726457e-17)
+
+
+def _asech_d1(x: Array) -> Any:
+    return np.where(np.less(x, 0.0), np.nan, np.true_divide(-1.0, x)) / np.sqrt((1.0 - x) * (1.0 + x))
+
+
+def _asech_d2(x: Array) -> Any:
+    """`(1 - 2 x^2) / (x^2 (1 - x^2)^1.5)`, the numerator factored at its zero."""
+    v = np.asarray(x, dtype=np.float64)
+    s = (1.0 - v) * (1.0 + v)
+    above = -2.0 * ((v - _HALF[0]) - _HALF[1]) * (v + _HALF[0])
+    result = np.where(v < 0.0, np.nan, above / (s * np.sqrt(s))) / v / v
+    return result.astype(np.result_type(x, np.float32), copy=False)
+
+
+asech: Op = elementwise(
+    "asech",
+    kernel=late("hyperbolic", "asech"),
+    complex=_of_inverse(np.arccosh),
+    vjps=(lambda g, out, x: g * asech_d1(x),),
+    domain="0 < x <= 1",
+    points=((0.5,), (0.9,), (1e-5,), (0.9999,)),
+    doc="acosh(1 / x)",
+)
+asech_d1: Op = elementwise(
+    "asech_d1",
+    kernel=_asech_d1,
+    complex=lambda x: -1.0 / x / np.sqrt((1.0 - x) * (1.0 + x)),
+    vjps=(lambda g, out, x: g * asech_d2(x),),
+    domain="0 < x < 1",
+    points=((0.5,), (0.9,), (1e-5,), (0.9999,)),
+    doc="-1 / (x sqrt(1 - x^2)), the derivative of asech",
+)
+asech_d2: Op = elementwise(
+    "asech_d2",
+    kernel=_asech_d2,
+    complex=None,
+    vjps=(lambda g, out, x: g * _asech_d3(x),),
+    domain="0 < x < 1",
+    points=((0.5,), (0.9,), (1e-5,), (0.9999,), (0.7071,)),
+    doc="the second derivative of asech",
+)
+
+
+def _asech_d3(x: Any) -> Any:
+    """`-(6 x^4 - 5 x^2 + 2) / (x^3 (1 - x^2)^2.5)`."""
+    s = (1.0 - x) * (1.0 + x)
+    v = x * x
+    return -((6.0 * v - 5.0) * v + 2.0) / (x * v * (s * s * sqrt(s)))
+
+
+sigmoid: Op = elementwise(
+    "sigmoid",
+    kernel=late("hyperbolic", "sigmoid"),
+    complex=lambda x: 1.0 / (1.0 + np.exp(-x)),
+    vjps=(lambda g, out, x: g * sigmoid_d1(x),),
+    domain=R,
+    points=(*_NEAR, (-30.0,), (-700.0,)),
+    doc="1 / (1 + exp(-x))",
+)
+sigmoid_d1: Op = elementwise(
+    "sigmoid_d1",
+    kernel=late("hyperbolic", "sigmoid_d1"),
+    complex=lambda x: 0.25 / np.cosh(0.5 * x) ** 2,
+    vjps=(lambda g, out, x: -g * (out * tanh(0.5 * x)),),
+    domain=R,
+    points=(*_NEAR, (-30.0,), (-700.0,)),
+    doc="the derivative of sigmoid",
+)
+softplus: Op = elementwise(
+    "softplus",
+    kernel=late("hyperbolic", "softplus"),
+    complex=None,
+    vjps=(lambda g, out, x: g * sigmoid(x),),
+    domain=R,
+    points=(*_NEAR, (-30.0,), (-700.0,)),
+    doc="log(1 + exp(x)) without overflow",
+)
+
+
+def _logit_d1(x: Array) -> Any:
+    s = x * (1.0 - x)
+    return 1.0 / np.where(s < 0.0, np.nan, s)
+
+
+logit_d1: Op = elementwise(
+    "logit_d1",
+    kernel=_logit_d1,
+    complex=lambda x: 1.0 / (x * (1.0 - x)),
+    vjps=(lambda g, out, x: g * ((2.0 * x - 1.0) * out * out),),  # the product rule on x (1 - x) would cancel
+    domain="0 < x < 1",
+    points=((0.3,), (0.5001,), (1e-9,), (0.9999,)),
+    doc="1 / (x (1 - x)), the derivative of logit",
+)
+logit: Op = elementwise(
+    "logit",
+    kernel=late("hyperbolic", "logit"),
+    complex=lambda x: np.log(x) - np.log(1.0 - x),
+    vjps=(lambda g, out, x: g * logit_d1(x),),
+    domain="0 < x < 1",
+    points=((0.3,), (0.5001,), (1e-9,), (0.9999,)),
+    doc="log(x / (1 - x)), the inverse of sigmoid",
+)
+_PAIRS = ((1.0, 2.0), (-0.3, 0.2), (5.0, -40.0), (1000.0, 999.0), (-1000.0, -1001.5))
+logaddexp: Op = elementwise(
+    "logaddexp",
+    kernel=late("hyperbolic", "logaddexp"),
+    complex=None,
+    vjps=(lambda g, out, x, y: g * logaddexp_share(x, y), lambda g, out, x, y: g * logaddexp_share(y, x)),
+    domain=R,
+    points=_PAIRS,
+    doc="log(exp(x) + exp(y)) without overflow",
+)
+logaddexp_share: Op = elementwise(
+    "logaddexp_share",
+    kernel=late("hyperbolic", "logaddexp_share"),
+    complex=None,
+    vjps=(lambda g, out, x, y: g * logaddexp_d2(x, y), lambda g, out, x, y: -g * logaddexp_d2(x, y)),
+    domain=R,
+    points=_PAIRS,
+    doc="exp(x) / (exp(x) + exp(y)), the derivative of logaddexp",
+)
+logaddexp_d2: Op = elementwise(
+    "logaddexp_d2",
+    kernel=late("hyperbolic", "logaddexp_d2"),
+    complex=None,
+    vjps=(
+        lambda g, out, x, y: -g * (out * tanh(0.5 * (x - y))),
+        lambda g, out, x, y: g * (out * tanh(0.5 * (x - y))),
+    ),
+    domain=R,
+    points=_PAIRS,
+    doc="the second derivative of logaddexp",
+)
+
+
+def _xdivy(x: Array, y: Array) -> Any:
+    return np.where(np.equal(x, 0.0) & np.equal(y, 0.0), 0.0, np.true_divide(x, y)).astype(
+        np.result_type(x, y), copy=False
+    )
+
+
+xdivy: Op = elementwise(
+    "xdivy",
+    kernel=_xdivy,
+    complex=np.true_divide,
+    vjps=(lambda g, out, x, y: g / y, lambda g, out, x, y: -g * xdivy(out, y)),
+    domain="real, y ≠ 0",
+    points=((1.5, -0.25), (0.0, 3.0), (7.0, 1e3)),
+    doc="x / y, and 0 where both are 0",
+)
+xlogy: Op = elementwise(
+    "xlogy",
+    kernel=late("elementary", "xlogy"),
+    complex=None,
+    vjps=(lambda g, out, x, y: g * log(y), lambda g, out, x, y: g * xdivy(x, positive(y))),
+    domain="real; y > 0",
+    points=((1.5, 0.25), (0.0, 3.0), (-2.0, 1e-3), (2.0, 1.0001)),
+    doc="x log(y), and 0 where x is 0",
+)
+xlog1py: Op = elementwise(
+    "xlog1py",
+    kernel=late("elementary", "xlog1py"),
+    complex=None,
+    vjps=(lambda g, out, x, y: g * log1p(y), lambda g, out, x, y: g * xdivy(x, positive(1.0 + y))),
+    domain="real; y > -1",
+    points=((1.5, 0.25), (0.0, 3.0), (-2.0, -0.999), (2.0, 1e-9)),
+    doc="x log(1 + y), and 0 where x is 0",
+)

@@ -1,0 +1,153 @@
+"""Special functions: the error functions, the gamma function and its relatives."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tapecli.core import Array, Op, elementwise
+from tapecli.ops.late import late
+
+R = "real"
+NO_POLE = "real; not 0, -1, -2, …"
+TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
+
+_LINE = ((0.5,), (-2.0,), (1e-9,), (3.5,), (-0.1,))
+_GAMMAS = ((0.5,), (3.3,), (1e-5,), (30.0,), (-1.7,), (1.4616,))
+_exp_neg_sq = late("hyperbolic", "exp_neg_sq")
+
+
+def _exp_neg_sq_d1(x: Array) -> Any:
+    """`-2 x exp(-x^2)`; in the tail exp is a product of roots, so that only the result leaves the normal numbers."""
+    root = _exp_neg_sq(0.5 * x)
+    tail = -2.0 * x * root * root * root * root
+    return np.where(np.abs(x) > 26.0, tail, -2.0 * x * _exp_neg_sq(x)).astype(np.result_type(x), copy=False)
+
+
+exp_neg_sq: Op = elementwise(
+    "exp_neg_sq",
+    kernel=_exp_neg_sq,
+    complex=lambda x: np.exp(-x * x),
+    vjps=(lambda g, out, x: g * exp_neg_sq_d1(x),),
+    domain=R,
+    points=_LINE,
+    doc="exp(-x^2), the density under erf",
+)
+exp_neg_sq_d1: Op = elementwise(
+    "exp_neg_sq_d1",
+    kernel=_exp_neg_sq_d1,
+    complex=lambda x: -2.0 * x * np.exp(-x * x),
+    vjps=(lambda g, out, x: g * ((4.0 * x * x - 2.0) * exp_neg_sq(x)),),
+    domain=R,
+    points=_LINE,
+    doc="the derivative of exp(-x^2)",
+)
+erf: Op = elementwise(
+    "erf",
+    kernel=late("erf", "erf"),
+    complex=None,
+    vjps=(lambda g, out, x: g * (TWO_OVER_SQRT_PI * exp_neg_sq(x)),),
+    domain=R,
+    points=_LINE,
+    doc="the error function",
+)
+erfc: Op = elementwise(
+    "erfc",
+    kernel=late("erf", "erfc"),
+    complex=None,
+    vjps=(lambda g, out, x: -g * (TWO_OVER_SQRT_PI * exp_neg_sq(x)),),
+    domain=R,
+    points=(*_LINE, (20.0,)),
+    doc="1 - erf(x), exact in the tail",
+)
+gamma: Op = elementwise(
+    "gamma",
+    kernel=late("gammas", "gamma"),
+    complex=None,
+    vjps=(lambda g, out, x: g * (out * digamma(x)),),
+    domain=NO_POLE,
+    points=_GAMMAS,
+    doc="the gamma function",
+)
+lgamma: Op = elementwise(
+    "lgamma",
+    kernel=late("gammas", "lgamma"),
+    complex=None,
+    vjps=(lambda g, out, x: g * digamma(x),),
+    domain=NO_POLE,
+    points=(*_GAMMAS, (1e10,)),
+    doc="log |gamma(x)|",
+)
+digamma: Op = elementwise(
+    "digamma",
+    kernel=late("polygammas", "digamma"),
+    complex=None,
+    vjps=(lambda g, out, x: g * trigamma(x),),
+    domain=NO_POLE,
+    points=(*_GAMMAS, (1e10,)),
+    doc="the derivative of lgamma",
+)
+trigamma: Op = elementwise(
+    "trigamma",
+    kernel=late("polygammas", "trigamma"),
+    complex=None,
+    vjps=(lambda g, out, x: g * polygamma(x, n=2),),
+    domain=NO_POLE,
+    points=(*_GAMMAS, (1e10,)),
+    doc="the second derivative of lgamma",
+)
+_polygamma = late("polygammas", "polygamma")
+polygamma: Op = elementwise(
+    "polygamma",
+    kernel=lambda x, n: _polygamma(n, x),
+    complex=None,
+    vjps=(lambda g, out, x, n: g * polygamma(x, n=n + 1),),
+    domain=NO_POLE,
+    points=(*_GAMMAS, (1e10,)),
+    doc="the n-th derivative of digamma",
+)
+_BETAS = ((0.5, 0.5), (2.5, 1.25), (1e-5, 3.0), (30.0, 2.0), (1e6, 0.5))
+digamma_diff: Op = elementwise(
+    "digamma_diff",
+    kernel=late("betas", "digamma_diff"),
+    complex=None,
+    vjps=(
+        lambda g, out, x, y: g * trigamma_diff(x, y),
+        lambda g, out, x, y: -g * trigamma(x + y),
+    ),
+    domain="x, y > 0",
+    points=_BETAS,
+    doc="digamma(x) - digamma(x + y), the derivative of lbeta",
+)
+trigamma_diff: Op = elementwise(
+    "trigamma_diff",
+    kernel=late("betas", "trigamma_diff"),
+    complex=None,
+    vjps=(
+        lambda g, out, x, y: g * (polygamma(x, n=2) - polygamma(x + y, n=2)),
+        lambda g, out, x, y: -g * polygamma(x + y, n=2),
+    ),
+    domain="x, y > 0",
+    points=_BETAS,
+    doc="trigamma(x) - trigamma(x + y), the second derivative of lbeta",
+)
+lbeta: Op = elementwise(
+    "lbeta",
+    kernel=late("betas", "lbeta"),
+    complex=None,
+    vjps=(lambda g, out, x, y: g * digamma_diff(x, y), lambda g, out, x, y: g * digamma_diff(y, x)),
+    domain="x, y > 0",
+    points=_BETAS,
+    doc="log B(x, y)",
+)
+beta: Op = elementwise(
+    "beta",
+    kernel=late("betas", "beta"),
+    complex=None,
+    vjps=(lambda g, out, x, y: g * (out * digamma_diff(x, y)), lambda g, out, x, y: g * (out * digamma_diff(y, x))),
+    domain="x, y > 0",
+    points=_BETAS,
+    doc="the beta function, gamma(x) gamma(y) / gamma(x + y)",
+)
