@@ -1,0 +1,249 @@
+"""Graph to graph rules. The only place outside the op table where ops are named.
+
+`CANONICAL` rules hold as mathematics and decide derivatives at kinks (`sqrt(x^2)` is `abs(x)`, whose derivative at 0
+is 0), so they are applied while a formula is built, for every engine. `SIMPLER` rules are for graphs whose derivatives
+are all taken. Every rule gives the same finite results up to rounding, and its reading stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tapecli.core import TABLE, Array, Op
+from tapecli.graph import INPUT, LITERAL, Graph, Node, is_literal, needed
+
+Rule: TypeAlias = Callable[[Graph, tuple[Node, ...], dict[str, Any]], Node | None]
+
+#: Results larger than this and than what they are made of are computed at each run, not kept.
+FOLD_LIMIT = 4096
+
+
+def _is(node: Node, name: str) -> bool:
+    return node.op.name == name
+
+
+def _add(graph: Graph, name: str, *args: Node, **params: Any) -> Node:
+    return graph.add(TABLE[name], args, params)
+
+
+# ---- canonical ------------------------------------------------------------------------------------------------
+
+
+def _sqrt(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    if _is(x, "power"):
+        n = x.params["exponent"]
+        if n == 2.0:  # sqrt(x^2) -> abs(x)
+            return _add(graph, "abs", x.args[0])
+        if n > 0 and n % 4 == 0:  # sqrt(x^4) -> x^2
+            return build(graph, TABLE["power"], (x.args[0],), {"exponent": n / 2})
+    if _is(x, "mul") and x.args[0] is x.args[1]:  # sqrt(x*x) -> abs(x)
+        return _add(graph, "abs", x.args[0])
+    return None
+
+
+def _power(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    n = params["exponent"]
+    if n == 0.0:  # x^0 -> 1
+        return graph.literal(np.ones(x.shape))
+    if n == 1.0:  # x^1 -> x
+        return x
+    if n % 2 == 0 and _is(x, "abs"):  # abs(x)^2 -> x^2
+        return build(graph, TABLE["power"], x.args, params)
+    if n == 2.0 and _is(x, "norm"):  # norm(x)^2 -> sum(x^2)
+        return _add(graph, "sum", _add(graph, "power", x.args[0], exponent=2.0), **x.params)
+    if n % 2 == 0 and n > 0 and _is(x, "hypot"):  # hypot(x, y)^2 -> x^2 + y^2
+        square = _add(graph, "add", *[_add(graph, "power", arg, exponent=2.0) for arg in x.args])
+        return build(graph, TABLE["power"], (square,), {"exponent": n / 2})
+    return None
+
+
+def _mul_canonical(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    x, y = args
+    if x is y and (_is(x, "abs") or _is(x, "norm")):  # abs(x)*abs(x) -> x^2
+        return build(graph, TABLE["power"], (x,), {"exponent": 2.0})
+    return None
+
+
+CANONICAL: dict[str, Rule] = {"sqrt": _sqrt, "power": _power, "mul": _mul_canonical}
+
+
+def build(graph: Graph, op: Op, args: Sequence[Any], params: dict[str, Any]) -> Node:
+    """The node `op(*args, **params)` in canonical form."""
+    nodes = tuple([arg if isinstance(arg, Node) else graph.literal(arg) for arg in args])
+    rule = CANONICAL.get(op.name)
+    found = rule(graph, nodes, params) if rule is not None else None
+    return graph.add(op, nodes, params) if found is None else found
+
+
+# ---- simpler --------------------------------------------------------------------------------------------------
+
+
+def _fits(x: Node, *others: Node) -> bool:
+    """Whether x alone already has the shape that it has together with the others."""
+    return all(len(y.shape) <= len(x.shape) and not y.shape for y in others) or all(y.shape == x.shape for y in others)
+
+
+def _mul(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    x, y = args
+    if _ones(y) and _fits(x, y):  # x*1 -> x
+        return x
+    if _ones(x) and _fits(y, x):  # 1*x -> x
+        return y
+    if is_literal(y, -1.0):  # x*-1 -> -x
+        return _add(graph, "neg", x)
+    if is_literal(x, -1.0):  # -1*x -> -x
+        return _add(graph, "neg", y)
+    return None
+
+
+def _sum_of(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    x, y = args
+    if _zeros(y) and _fits(x, y):  # x+0 -> x
+        return x
+    if _zeros(x) and _fits(y, x):  # 0+x -> x
+        return y
+    if _is(y, "neg"):  # x+(-y) -> x-y
+        return _add(graph, "sub", x, y.args[0])
+    return None
+
+
+def _difference(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    x, y = args
+    if _zeros(y) and _fits(x, y):  # x-0 -> x
+        return x
+    if _zeros(x) and _fits(y, x):  # 0-x -> -x
+        return _add(graph, "neg", y)
+    if _is(y, "neg"):  # x-(-y) -> x+y
+        return _add(graph, "add", x, y.args[0])
+    return None
+
+
+def _quotient(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    x, y = args
+    return x if _ones(y) and _fits(x, y) else None  # x/1 -> x
+
+
+def _negative(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    if _is(x, "neg"):  # -(-x) -> x
+        return x.args[0]
+    if _is(x, "sub"):  # -(x-y) -> y-x
+        return _add(graph, "sub", x.args[1], x.args[0])
+    return None
+
+
+def _choice(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    condition, x, y = args
+    if x is y and len(condition.shape) <= len(x.shape) and condition.shape in ((), x.shape):  # if c then x else x -> x
+        return x
+    if condition.op is LITERAL and not condition.shape:  # if true then x else y -> x
+        taken, other = (x, y) if float(condition.params["value"]) else (y, x)
+        return taken if _fits(taken, other) else None
+    return None
+
+
+def _identity(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    return args[0]  # stop(x) -> x, once all derivatives are taken
+
+
+def _same_shape(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    if x.shape == params["shape"]:  # reshape(x, shape of x) -> x
+        return x
+    if _is(x, "reshape"):  # reshape(reshape(x)) -> reshape(x)
+        return build_simpler(graph, TABLE["reshape"], x.args, params)
+    return None
+
+
+def _repeat(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    return x if x.shape == params["shape"] else None  # broadcast(x, shape of x) -> x
+
+
+def _no_axes(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    if not params["axes"]:  # sum over no axes -> x
+        return x
+    if _is(x, "broadcast") and not x.args[0].shape and len(params["axes"]) == len(x.shape):  # sum(x, …, x) -> n*x
+        return _add(graph, "mul", x.args[0], graph.literal(float(x.size)))
+    return None
+
+
+def _whole(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    if (params["start"], params["stop"], params["step"]) == (0, x.shape[params["axis"]], 1):  # x[1..n] -> x
+        return x
+    return None
+
+
+def _ones(node: Node) -> bool:
+    return node.op is LITERAL and bool((node.params["value"] == 1.0).all())
+
+
+def _zeros(node: Node) -> bool:
+    return node.op is LITERAL and bool((node.params["value"] == 0.0).all())
+
+
+SIMPLER: dict[str, Rule] = {
+    "mul": _mul,
+    "add": _sum_of,
+    "sub": _difference,
+    "div": _quotient,
+    "neg": _negative,
+    "select": _choice,
+    "stop": _identity,
+    "reshape": _same_shape,
+    "broadcast": _repeat,
+    "sum": _no_axes,
+    "slice": _whole,
+}
+
+
+def build_simpler(graph: Graph, op: Op, args: Sequence[Node], params: dict[str, Any]) -> Node:
+    """The node `op(*args, **params)` after both families of rules."""
+    nodes = tuple(args)
+    for rules in (CANONICAL, SIMPLER):
+        rule = rules.get(op.name)
+        found = rule(graph, nodes, params) if rule is not None else None
+        if found is not None:
+            return found
+    return graph.add(op, nodes, params)
+
+
+def simplify(outputs: Sequence[Node], known: Mapping[Node, Array], dtype: Any) -> tuple[list[Node], dict[Node, Node]]:
+    """`outputs` in a new graph: inputs of `known` made literals, constants folded in the run's precision,
+    rules applied.
+
+    Also returns the new input leaf of each input that is left.
+    """
+    graph = Graph()
+    env: dict[int, Node] = {}
+    inputs: dict[Node, Node] = {}
+    for node in needed(outputs):
+        graph.here = node.place
+        if node in known:
+            new = graph.literal(np.asarray(known[node], dtype=dtype))
+        elif node.op is LITERAL:
+            new = graph.literal(node.params["value"].astype(dtype))
+        elif node.op is INPUT:
+            new = inputs[node] = graph.input(node.params["name"], node.shape)
+        else:
+            args = [env[arg.index] for arg in node.args]
+            folded = _folded(graph, node, args, dtype)
+            new = build_simpler(graph, node.op, args, node.params) if folded is None else folded
+        env[node.index] = new
+    return [env[node.index] for node in outputs], inputs
+
+
+def _folded(graph: Graph, node: Node, args: Sequence[Node], dtype: Any) -> Node | None:
+    if any(arg.op is not LITERAL for arg in args):
+        return None
+    if node.size > max(FOLD_LIMIT, *(arg.size for arg in args)):
+        return None
+    with np.errstate(all="ignore"):
+        return graph.literal(node.op.kernel(*[arg.params["value"].astype(dtype) for arg in args], **node.params))
