@@ -1,0 +1,96 @@
+"""Statements that say what to do with a formula: minimize, maximize and fit, with their methods and settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tapecli.errors import Place, TapeError, nearest
+from tapecli.graph import Node, shape_text
+from tapecli.language import code as syntax
+from tapecli.language.formula import Goal, Output
+from tapecli.language.machine import Machine
+
+if TYPE_CHECKING:
+    from tapecli.language.elaborate import Elaborator
+
+#: What may stand after the objective.
+SETTINGS = ("steps", "tol", "seed", "batch", "epochs")
+
+
+def objective(e: Elaborator, s: syntax.Objective) -> None:
+    place = e.place(s.start, s.end)
+    one_goal(e, place)
+    node = e.node(s.code, "an objective")
+    if node.shape:
+        raise TapeError(
+            "shape",
+            f"an objective is a number, and this is {shape_text(node.shape)}",
+            place=place,
+            hint="sum it: minimize sum(…)",
+        )
+    output = e.named_output(node, s.code, s.start, s.end)
+    e.outputs.append(output)
+    set_goal(e, s.kind, output, s.method, s.settings, None, place)
+
+
+def fit(e: Elaborator, s: syntax.Fit) -> None:
+    place = e.place(s.start, s.end)
+    one_goal(e, place)
+    m = e.machine
+    m.graph.here = place
+    residuals = m.binary("sub", e.value(s.left), e.value(s.right))
+    settings = {setting.name: setting for setting in s.settings}
+    terms = residuals
+    if "sigma" in settings and "weights" in settings:
+        raise TapeError("type", "a fit has sigma or weights, not both", place=place)
+    if "sigma" in settings:
+        terms = residuals = m.binary("div", residuals, e.value(settings["sigma"].code))
+    squares = m.apply("power", terms, exponent=2.0)
+    if "weights" in settings:
+        squares = m.binary("mul", e.value(settings["weights"].code), squares)
+    total = m.apply("sum", squares, axes=tuple(range(squares.ndim)))
+    output = Output(f"_{len(e.outputs) + 1}", total, place)
+    e.outputs.append(output)
+    rest = tuple(setting for setting in s.settings if setting.name not in ("sigma", "weights"))
+    set_goal(e, "fit", output, s.method, rest, residuals, place)
+
+
+def one_goal(e: Elaborator, place: Place) -> None:
+    if e.goal is not None:
+        raise TapeError("duplicate", f"a file has one objective, and line {e.goal.place.line} has it", place=place)
+
+
+def set_goal(
+    e: Elaborator,
+    kind: str,
+    output: Output,
+    method: Any,
+    settings: Any,
+    residuals: Node | None,
+    place: Place,
+) -> None:
+    values: dict[str, Any] = {}
+    for setting in settings:
+        where = e.place(setting.start, setting.end)
+        if setting.name not in SETTINGS:
+            close = nearest(setting.name, SETTINGS)
+            hint = f"did you mean `{close}`?" if close else f"there is {', '.join(SETTINGS)}"
+            raise TapeError("name", f"`{setting.name}` is no setting of {kind}", place=where, hint=hint)
+        values[setting.name] = option(e, setting)
+    options = {} if method is None else {given.name: option(e, given) for given in method.options}
+    e.goal = Goal(kind, output, None if method is None else method.name, options, values, residuals, place)
+
+
+def option(e: Elaborator, setting: syntax.Setting) -> Any:
+    """The value of an option: a number, an array, or a learning-rate schedule."""
+
+    def schedule(m: Machine, name: str, args: list[Any], keys: dict[str, Any]) -> Any:
+        keyed = {key: e.evaluate(m.node(value)).tolist() for key, value in keys.items()}
+        return e.context.schedule(name, [e.evaluate(m.node(arg)).tolist() for arg in args], keyed)
+
+    e.machine.options["schedule"] = schedule
+    try:
+        value = e.value(setting.code)
+    finally:
+        e.machine.options["schedule"] = None
+    return e.evaluate(value).tolist() if isinstance(value, Node) else value

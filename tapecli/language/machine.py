@@ -1,0 +1,200 @@
+"""The stack machine: runs postfix code on graph nodes and so builds the graph of a formula.
+
+What lies on its stack is a node, or one of the things that only the language knows: a tuple, a range, a text. Calls of
+user functions are frames of one explicit stack, so no nesting of a formula nests Python. What each opcode does stands
+in `instructions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tapecli import ops  # noqa: F401  (fills the op table)
+from tapecli.core import TABLE, Array
+from tapecli.errors import Place, Source, TapeError
+from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay, shape_text
+from tapecli.language.code import Code
+from tapecli.language.values import Everything, Frame, Function, Range, Scope, Tuple
+from tapecli.rewrite import build
+
+#: How deep calls of user functions may go: each is a frame, so this guards memory, not Python's stack.
+MAX_CALLS = 100_000
+
+SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "matmul": "@", "pow": "^"}
+#: `handler(machine, frame, operand)` does what one opcode means.
+Handler: TypeAlias = Callable[["Machine", Frame, Any], None]
+
+
+class Machine:
+    """Runs code. `known` holds the numbers of constants and data, which shapes and ranges may be computed from;
+    `used` collects the inputs whose numbers were used so."""
+
+    def __init__(self, graph: Graph, source: Source, handlers: Mapping[str, Handler]) -> None:
+        self.graph = graph
+        self.handlers = handlers
+        self.source = source
+        self.stack: list[Any] = []
+        self.frames: list[Frame] = []
+        self.known: dict[Node, Array] = {}
+        self.used: set[str] = set()
+        self.options: dict[str, Any] = {"tie": 0.5, "draw": None, "schedule": None}
+        self._numbers: dict[int, Array | None] = {}
+
+    # ---- running ----
+
+    def run(self, code: Code, scope: Scope, source: Source | None = None) -> Any:
+        """The value that `code` leaves."""
+        base, depth = len(self.stack), len(self.frames)
+        self.frames.append(Frame(code, scope, source or self.source))
+        try:
+            while len(self.frames) > depth:
+                frame = self.frames[-1]
+                if frame.at == len(frame.code):
+                    self.frames.pop()
+                    continue
+                opcode, operand, start, end = frame.code[frame.at]
+                frame.at += 1
+                if frame.source is self.source:
+                    self.graph.here = Place(frame.source, start, end)
+                self.handlers[opcode](self, frame, operand)
+            return self.stack.pop()
+        except BaseException:
+            del self.stack[base:], self.frames[depth:]
+            raise
+
+    def error(self, code: str, message: str, **more: Any) -> TapeError:
+        """An error at the instruction that is being run."""
+        return TapeError(code, message, place=self.graph.here, **more)
+
+    def take(self, count: int) -> list[Any]:
+        """The topmost `count` values, taken off the stack in the order they were pushed."""
+        if count == 0:
+            return []
+        values = self.stack[-count:]
+        del self.stack[-count:]
+        return values
+
+    def enter(self, function: Function, args: list[Any]) -> None:
+        """Begins a call of a user's function: what it leaves on the stack is the call's value."""
+        count = len(function.params)
+        if len(args) != count:
+            raise self.error(
+                "type",
+                f"`{function.name}` takes {count} argument{'s' * (count != 1)}, and has {len(args)}",
+                hint=f"it is defined as {function.name}({', '.join(function.params)})",
+            )
+        if len(self.frames) > MAX_CALLS:
+            raise self.error("limit", f"calls are nested more than {MAX_CALLS} deep")
+        scope = Scope(function.scope)
+        scope.values.update(zip(function.params, args, strict=True))
+        self.frames.append(Frame(function.code, scope, function.source))
+
+    # ---- nodes ----
+
+    def node(self, value: Any, what: str = "this") -> Node:
+        """`value` as a node, or the error that tells what it is instead."""
+        if isinstance(value, Node):
+            return value
+        kinds = {Tuple: "a tuple", Range: "a range", Everything: "`:`", str: "a text"}
+        raise self.error(
+            "type", f"{what} needs a number or an array, and has {kinds.get(type(value), 'something else')}"
+        )
+
+    def apply(self, name: str, *args: Any, **params: Any) -> Node:
+        """The node of one op, in canonical form."""
+        return build(self.graph, TABLE[name], args, params)
+
+    def together(self, name: str, nodes: list[Node], **params: Any) -> Node:
+        """An op entry by entry; sizes that do not fit are told with the function's name."""
+        try:
+            return self.apply(name, *nodes, **params)
+        except TapeError as error:
+            if error.code != "shape":
+                raise
+            shapes = " and ".join(shape_text(node.shape) for node in nodes)
+            raise self.error("shape", f"`{name}` needs sizes that match, and has {shapes}", label=shapes) from None
+
+    def binary(self, name: str, x: Any, y: Any) -> Node:
+        """An operator between two values; sizes that do not fit are told with the operands' names."""
+        symbol = SYMBOLS[name]
+        left, right = self.node(x, f"`{symbol}`"), self.node(y, f"`{symbol}`")
+        if name == "pow":
+            exponent = self.literal(right)
+            if exponent is not None:
+                return self.apply("power", left, exponent=exponent)
+        if name not in TABLE:
+            raise self.error("unsupported", f"`{symbol}` is not part of this version")
+        try:
+            return self.apply(name, left, right)
+        except TapeError as error:
+            if error.code != "shape":
+                raise
+            first, second = self._operands()
+            raise self.error(
+                "shape",
+                f"`{symbol}` needs sizes that match: {first} is {_size(left)}, {second} is {_size(right)}",
+                label=f"{shape_text(left.shape)} and {shape_text(right.shape)}",
+                hint="arrays are combined entry by entry; a number goes with any array",
+            ) from None
+
+    def _operands(self) -> tuple[str, str]:
+        """What the operands of the running binary instruction are called, where they are plain names."""
+        frame = self.frames[-1]
+        code, at = frame.code, frame.at - 1
+        names = ["the left side", "the right side"]
+        if code[at - 1][0] == "name":
+            names[1] = f"`{code[at - 1][1]}`"
+            if at >= 2 and code[at - 2][0] == "name":
+                names[0] = f"`{code[at - 2][1]}`"
+        return names[0], names[1]
+
+    # ---- numbers known before anything runs ----
+
+    def literal(self, node: Node) -> float | None:
+        """The number of a scalar that is made of literals alone, else None."""
+        if node.shape or any(leaf.op is INPUT for leaf in needed([node])):
+            return None
+        return float(self._compute(node))
+
+    def number(self, node: Node) -> Array | None:
+        """The value of a node that rests on constants, data and literals alone, else None."""
+        if node.op is LITERAL:
+            return node.params["value"]  # type: ignore[no-any-return]
+        if node.index not in self._numbers:
+            leaves = [leaf for leaf in needed([node]) if leaf.op is INPUT]
+            if any(leaf not in self.known for leaf in leaves):
+                self._numbers[node.index] = None
+            else:
+                self.used.update(leaf.params["name"] for leaf in leaves)
+                self._numbers[node.index] = self._compute(node)
+        return self._numbers[node.index]
+
+    def _compute(self, node: Node) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(replay([node], self.known, lambda value: value)[0])
+
+    def whole(self, value: Any, what: str) -> int:
+        """A whole number known before anything runs: a size, an index, the end of a range."""
+        number = self.number(self.node(value, what))
+        if number is None:
+            raise self.error(
+                "value",
+                f"{what} has to be known before anything runs",
+                hint="make it of numbers, constants and data, not of variables",
+            )
+        if number.ndim or not np.isfinite(number) or float(number) != int(number):
+            raise self.error("value", f"{what} has to be a whole number, and is {number}")
+        return int(number)
+
+
+def _size(node: Node) -> str:
+    return (
+        "a number"
+        if not node.shape
+        else "×".join(map(str, node.shape))
+        if len(node.shape) > 1
+        else f"{node.shape[0]} long"
+    )
