@@ -1,0 +1,1 @@
+"""Optimizers as pure (init, update) pairs written in ops, and the loop that runs them."""
