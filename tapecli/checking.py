@@ -1,0 +1,199 @@
+"""`Problem.check`: expectations, and every derivative beside a numerical one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tapecli import derive, engines, numeric
+from tapecli.core import Array
+from tapecli.engines import Argument
+from tapecli.graph import INPUT, LITERAL, Node, needed
+from tapecli.language.formula import Expected
+from tapecli.results import Check, DerivativeCheck, Expectation
+
+if TYPE_CHECKING:
+    from tapecli.problem import Problem
+
+#: The relative tolerance of an `expect` line that names none.
+WITHIN = 1e-6
+#: Entries of one variable that are checked; of more, this many are drawn by the seed.
+ENTRIES = 40
+#: What derivatives may differ by, relative to their scale, beyond the numerical estimate's own uncertainty.
+TOLERANCE = {"float64": 1e-7, "float32": 1e-2}
+
+HOLDS: dict[str, Callable[[Array, Array], Any]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+def check(problem: Problem, at: Mapping[str, Array]) -> Check:
+    """Everything that can be checked of a problem at a point."""
+    expectations = tuple(_expectation(problem, at, expected) for expected in problem.formula.expected)
+    derivatives: tuple[DerivativeCheck, ...] = ()
+    output = None
+    if problem.formula.outputs or problem.formula.goal:
+        output, node = problem._output(None)
+        variables = [entry.name for entry in problem.formula.inputs.values() if entry.kind == "var"]
+        if not node.shape and variables:
+            derivatives = tuple(_derivatives(problem, at, node, variables))
+    return Check(output, problem._shown(at), expectations, derivatives, problem.dtype, "tape")
+
+
+# ---- expectations -----------------------------------------------------------------------------------------------
+
+
+def _expectation(problem: Problem, at: Mapping[str, Array], e: Expected) -> Expectation:
+    sides = [e.left] if e.right is None else [e.left, e.right]
+    values = [np.asarray(value) for value in _values(problem, {**at, **e.at}, sides)]
+    got, wanted = values[0], values[1] if len(values) > 1 else None
+    return Expectation(e.place.line, e.text, _holds(e, got, wanted), got, wanted, e.place)
+
+
+def _holds(e: Expected, got: Array, wanted: Array | None) -> bool:
+    if wanted is None:
+        return bool(np.all((got != 0) & ~np.isnan(got)))
+    if e.relation in HOLDS:
+        return bool(np.all(HOLDS[e.relation](got, wanted)))
+    close = bool(np.all(_close(got, wanted, WITHIN if e.within is None else e.within)))
+    return close if e.relation == "==" else not close
+
+
+def _close(got: Array, wanted: Array, within: float) -> Any:
+    """Relative to what is wanted, absolute where that is 0; infinities and nan equal themselves."""
+    with np.errstate(all="ignore"):
+        near = np.abs(got - wanted) <= within * np.where(wanted == 0, 1.0, np.abs(wanted))
+    return np.where(np.isfinite(wanted), near, (got == wanted) | (np.isnan(got) & np.isnan(wanted)))
+
+
+def _values(problem: Problem, at: Mapping[str, Array], nodes: list[Node]) -> list[Array]:
+    leaves = problem.runner.leaves()
+    function = problem.runner.function(nodes, [node for _, node in leaves])
+    compiled = engines.compile(
+        "tape", function, [Argument(name, node.shape, None) for name, node in leaves], problem.dtype
+    )
+    return compiled.run(*problem.runner.arrays(leaves, at))
+
+
+# ---- derivatives ------------------------------------------------------------------------------------------------
+
+
+def _derivatives(problem: Problem, at: Mapping[str, Array], node: Node, names: list[str]) -> list[DerivativeCheck]:
+    """First derivatives against the value, second ones against the gradient."""
+    leaves = problem.runner.leaves()
+    arrays = problem.runner.arrays(leaves, at)
+    position = {name: i for i, (name, _) in enumerate(leaves)}
+    wrt = [position[name] for name in names]
+    inner = problem.runner.function([node], [leaf for _, leaf in leaves])
+
+    def f(*xs: Any) -> Any:
+        return inner(*xs)[0]
+
+    arguments = [Argument(name, leaf.shape, None) for name, leaf in leaves]
+    value = engines.compile("tape", lambda *xs: [f(*xs)], arguments, problem.dtype).run
+    gradient = engines.compile("tape", derive.gradient(f, wrt), arguments, problem.dtype).run
+    analytic = problem.dtype == "float64" and all(
+        n.op.complex is not None or n.op in (INPUT, LITERAL) for n in needed([node])
+    )
+    small = sum(arrays[i].size for i in wrt) <= ENTRIES
+    product = engines.compile("tape", derive.hessian(f, wrt), arguments, problem.dtype).run if small else None
+    exact = gradient(*arrays)[1:]
+    found = []
+    for i, g in zip(wrt, exact, strict=True):
+        found.append(_first(problem, value, f if analytic else None, arrays, i, leaves[i][0], g))
+    if product is not None:
+        blocks = product(*arrays)[1 + len(wrt) :]
+        for r in range(len(wrt)):
+            for c in range(r, len(wrt)):
+                pair = f"{names[r]},{names[c]}" if r != c else names[r]
+                found.append(_second(problem, gradient, arrays, (r, wrt[c]), pair, blocks[r * len(wrt) + c]))
+    return found
+
+
+def _entries(problem: Problem, size: int) -> list[int]:
+    if size <= ENTRIES:
+        return list(range(size))
+    random = np.random.default_rng(problem._settings.seed)
+    return sorted(int(k) for k in random.choice(size, ENTRIES, replace=False))
+
+
+def _moved(arrays: list[Array], i: int, k: int, entry: Any) -> list[Array]:
+    """`arrays` with one entry of array `i` replaced."""
+    moved = list(arrays)
+    moved[i] = np.array(arrays[i], dtype=np.result_type(arrays[i], entry))
+    moved[i].reshape(-1)[k] = entry
+    return moved
+
+
+def _first(
+    problem: Problem, value: Any, analytic: Any, arrays: list[Array], i: int, name: str, g: Array
+) -> DerivativeCheck:
+    worst: DerivativeCheck | None = None
+    for k in _entries(problem, g.size):
+        x, mine = float(arrays[i].reshape(-1)[k]), float(g.reshape(-1)[k])
+        estimate = None
+        if analytic is not None:
+            estimate = numeric.complex_step(lambda z, k=k: _complex(problem, arrays, i, k, z), x)  # type: ignore[misc]
+        if estimate is None or not np.isfinite(estimate.value):
+            estimate = numeric.central(lambda z, k=k: value(*_moved(arrays, i, k, z))[0], x, arrays[i].dtype)  # type: ignore[misc]
+        worst = _worse(worst, _judged(problem, name, 1, mine, estimate))
+    return worst or DerivativeCheck(name, 1, True, 0.0, 0.0, 0.0, "central")
+
+
+def _complex(problem: Problem, arrays: list[Array], i: int, k: int, z: Any) -> Any:
+    """The output at a complex point, by the ops' complex kernels."""
+    leaves = problem.runner.leaves()
+    _, node = problem._output(None)
+    env: dict[int, Any] = {leaf.index: value for (_, leaf), value in zip(leaves, _moved(arrays, i, k, z), strict=True)}
+    with np.errstate(all="ignore"):
+        for n in needed([node]):
+            if n.op is LITERAL:
+                env[n.index] = n.params["value"]
+            elif n.op is not INPUT:
+                assert n.op.complex is not None
+                env[n.index] = n.op.complex(*[env[arg.index] for arg in n.args], **n.params)
+    return env[node.index]
+
+
+def _second(
+    problem: Problem, gradient: Any, arrays: list[Array], at: tuple[int, int], name: str, block: Array
+) -> DerivativeCheck:
+    row, column = at
+    worst: DerivativeCheck | None = None
+    width = arrays[column].size
+    for flat in range(block.size):
+        j, k = divmod(flat, width)
+        mine = float(block.reshape(-1)[flat])
+        x = float(arrays[column].reshape(-1)[k])
+
+        def slope(z: Array, j: int = j, k: int = k) -> Any:
+            return gradient(*_moved(arrays, column, k, z))[1 + row].reshape(-1)[j]
+
+        worst = _worse(worst, _judged(problem, name, 2, mine, numeric.central(slope, x, arrays[column].dtype)))
+    return worst or DerivativeCheck(name, 2, True, 0.0, 0.0, 0.0, "central")
+
+
+def _judged(problem: Problem, name: str, order: int, mine: float, estimate: numeric.Estimate) -> DerivativeCheck:
+    """One derivative beside its estimate. An estimate so uncertain that it says nothing fails nothing, but a derivative
+    that is not finite where the estimate is does."""
+    scale = max(abs(mine), abs(estimate.value), 1e-300)
+    if not np.isfinite(mine):
+        return DerivativeCheck(
+            name, order, not np.isfinite(estimate.value), mine, estimate.value, float("inf"), estimate.method
+        )
+    distance = abs(mine - estimate.value)
+    error = distance / scale if np.isfinite(distance) else float("inf")
+    allowed = TOLERANCE[problem.dtype] * scale + 5.0 * min(estimate.uncertainty, 1e-2 * max(scale, 1.0))
+    ok = bool(distance <= allowed)
+    return DerivativeCheck(name, order, ok, mine, estimate.value, error if distance > 0 else 0.0, estimate.method)
+
+
+def _worse(one: DerivativeCheck | None, two: DerivativeCheck) -> DerivativeCheck:
+    if one is None or (one.ok and not two.ok):
+        return two
+    return two if two.ok == one.ok and two.error > one.error else one

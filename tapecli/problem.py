@@ -1,0 +1,524 @@
+"""`Problem`: a formula, its values and an engine. The Python API that the command line calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tapecli import engines, language
+from tapecli.core import Array
+from tapecli.engines import Argument
+from tapecli.errors import Place, Source, TapeError, nearest
+from tapecli.graph import Node, needed, shape_text
+from tapecli.language.formula import Formula
+from tapecli.results import Check, Derivatives, Evaluation, Minimum, Step
+from tapecli.running import Runner
+from tapecli.tape import number_of
+
+Values = Mapping[str, Any]
+ENGINES = ("auto", "tape", "numpy", "native")
+DTYPES = ("float64", "float32")
+#: Above this many variables a traced Hessian is made of products with unit vectors, not written out.
+UNROLLED = 16
+
+
+class Settings:
+    """How a problem is run: precision, engine, where data may lie, the seed, the convention at ties."""
+
+    __slots__ = ("data_root", "dtype", "engine", "folder", "free", "kink", "seed")
+
+    def __init__(
+        self,
+        dtype: str,
+        engine: str,
+        folder: str,
+        data_root: str | None,
+        seed: int,
+        kink: str,
+        free: Mapping[str, Array],
+    ) -> None:
+        if dtype not in DTYPES:
+            raise TapeError("usage", f"there is no precision {dtype!r}", hint="float64 or float32")
+        if engine not in ENGINES:
+            raise TapeError("usage", f"there is no engine {engine!r}", hint="auto, tape or numpy")
+        if kink not in ("half", "tf"):
+            raise TapeError("usage", f"there is no convention {kink!r} at ties", hint="half or tf")
+        if engine == "native":
+            engines.compile("native", list, (), dtype)
+        self.dtype = dtype
+        self.engine = engine
+        self.folder = folder
+        self.data_root = folder if data_root is None else data_root
+        self.seed = seed
+        self.kink = kink
+        self.free = free
+
+
+class Problem:
+    """A formula that can be evaluated, differentiated, minimised and checked.
+
+    `at` overrides start values (and constants, and bound names) by name. Arrays in, NumPy arrays out, in the run's
+    precision. Every fault is a `TapeError` with its place and a hint.
+    """
+
+    def __init__(self, module: language.Module, settings: Settings) -> None:
+        self._module = module
+        self._settings = settings
+        self._data: dict[Any, list[Array]] = {}
+        self._others: dict[Any, Problem] = {}
+        self.formula = self._build({})
+        self.runner = Runner(self.formula, settings.engine, settings.dtype)
+
+    # ---- what the file says ----
+
+    @property
+    def source(self) -> Source:
+        return self.formula.source
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def dtype(self) -> str:
+        return self._settings.dtype
+
+    @property
+    def traces(self) -> int:
+        """How often functions of this problem were traced so far."""
+        return self.runner.traces + sum(other.traces for other in self._others.values())
+
+    @property
+    def warnings(self) -> tuple[TapeError, ...]:
+        return self.formula.warnings
+
+    def _kind(self, kind: str) -> dict[str, Array]:
+        return {
+            entry.name: entry.value
+            for entry in self.formula.inputs.values()
+            if entry.kind == kind and entry.value is not None
+        }
+
+    @property
+    def start(self) -> dict[str, Array]:
+        """The variables' start values, in the order of the file."""
+        return self._kind("var")
+
+    variables = start
+
+    @property
+    def constants(self) -> dict[str, Array]:
+        """The constants' values."""
+        return self._kind("const")
+
+    @property
+    def data(self) -> dict[str, Array]:
+        """The columns that were read."""
+        return self._kind("data")
+
+    @property
+    def bounds(self) -> dict[str, tuple[Array | None, Array | None]]:
+        """Lower and upper bounds of the variables that have any."""
+        entries = self.formula.inputs.values()
+        return {e.name: (e.lower, e.upper) for e in entries if e.lower is not None or e.upper is not None}
+
+    @property
+    def points(self) -> dict[str, dict[str, Array]]:
+        """The named points."""
+        return self.formula.points
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the outputs; unnamed ones are _1, _2 …"""
+        return [output.name for output in self.formula.outputs]
+
+    @property
+    def objective(self) -> str | None:
+        """The name of the output that is minimised or maximised."""
+        return None if self.formula.goal is None else self.formula.goal.output.name
+
+    # ---- points ----
+
+    def place(self, words: Sequence[str]) -> dict[str, Array]:
+        """The values that `NAME=EXPR` and point names give, later ones over earlier ones."""
+        values: dict[str, Array] = {}
+        for word in words:
+            name, equals, text = word.partition("=")
+            name = name.strip()
+            if not equals:
+                if name not in self.points:
+                    close = nearest(name, self.points)
+                    hint = (
+                        f"did you mean `{close}`?"
+                        if close
+                        else "give a point as NAME=VALUE, or name one of the file's points"
+                    )
+                    raise TapeError("name", f"there is no point `{name}`", hint=hint)
+                values.update(self.points[name])
+            else:
+                number = language.evaluate_expression(text, f"--at {name}", self.formula)
+                values.update(self._values({name: number}))
+        return values
+
+    def rows(self, path: str) -> list[dict[str, Array]]:
+        """A point per row of a CSV file, whose columns are names."""
+        from tapecli.data import Table
+
+        table = Table(path, path)
+        if table.headers is None:
+            raise TapeError(
+                "data", f"`{path}` has no header row", hint="its columns are named by a first row, such as x,y"
+            )
+        columns = [self._columns(name, table.column(i)) for i, name in enumerate(table.headers)]
+        return [{name: np.asarray(values[k]) for name, values in columns} for k in range(len(table.rows))]
+
+    def _columns(self, name: str, values: Array) -> tuple[str, Array]:
+        self._values({name: values[0]} if len(values) else {})
+        return name, values
+
+    def _values(self, at: Values | None) -> dict[str, Array]:
+        """`at` as arrays of the right shapes."""
+        values = {}
+        for name, value in (at or {}).items():
+            node = self.formula.names.get(name)
+            if node is None:
+                close = nearest(name, self.formula.names)
+                raise TapeError(
+                    "name",
+                    f"nothing in the formula is called `{name}`",
+                    hint=f"did you mean `{close}`?" if close else None,
+                )
+            array = np.asarray(number_of(value), dtype=np.float64)
+            if array.ndim and array.shape != node.shape:
+                raise TapeError(
+                    "shape",
+                    f"`{name}` is {shape_text(node.shape)}, and the value given for it is {shape_text(array.shape)}",
+                )
+            values[name] = np.array(np.broadcast_to(array, node.shape))
+        return values
+
+    # ---- building ----
+
+    def _build(self, given: Mapping[str, Array]) -> Formula:
+        from tapecli.optimize import schedules  # its own module imports ops only
+
+        def schedule(name: str, args: list[Any], keys: dict[str, Any]) -> Any:
+            return schedules.make(name, args, keys) if name in schedules.SCHEDULES else None
+
+        tie = 1.0 if self._settings.kink == "tf" else 0.5
+        return language.build(
+            self._module, language.Context(given, self._settings.free, self._load, schedule, self._settings.seed, tie)
+        )
+
+    def _load(self, path: str, columns: tuple[Any, ...], place: Place) -> list[Array]:
+        from tapecli import data
+
+        key = (path, tuple((column.name, column.selector) for column in columns))
+        if key not in self._data:
+            try:
+                full = data.resolve(path, self._settings.folder, self._settings.data_root)
+                self._data[key] = data.load(full, path, list(key[1]))
+            except TapeError as error:
+                error.place = place
+                raise
+        return self._data[key]
+
+    def _with(self, at: Mapping[str, Array]) -> Problem:
+        """This problem, or the one that is built anew where `at` changes what shapes rest on."""
+        formula = self.formula
+        given = {name: value for name, value in at.items() if name in formula.fixed or name not in formula.inputs}
+        if not given:
+            return self
+        key = tuple((name, value.tobytes()) for name, value in sorted(given.items()))
+        if key not in self._others:
+            other = Problem.__new__(Problem)
+            other.__dict__.update(self.__dict__)
+            other.formula, other._others = self._build(given), {}
+            other.runner = Runner(other.formula, self.runner.engine, self.dtype)
+            self._others[key] = other
+        return self._others[key]
+
+    # ---- evaluation ----
+
+    def _output(self, of: str | None) -> tuple[str, Node]:
+        """The output called `of`, or the objective, or the last output."""
+        formula = self.formula
+        if of is None:
+            if formula.goal is not None:
+                return formula.goal.output.name, formula.goal.output.node
+            if not formula.outputs:
+                raise TapeError(
+                    "usage", f"`{self.name}` has no output", hint="end it with an expression, or with minimize …"
+                )
+            return formula.outputs[-1].name, formula.outputs[-1].node
+        for output in formula.outputs:
+            if output.name == of:
+                return of, output.node
+        if of in formula.names:
+            return of, formula.names[of]
+        close = nearest(of, [*self.outputs, *formula.names])
+        raise TapeError(
+            "name",
+            f"there is no output `{of}`",
+            hint=f"did you mean `{close}`?" if close else f"there is {', '.join(self.outputs)}",
+        )
+
+    def _wrt(self, wrt: str | Sequence[str] | None) -> list[str]:
+        if wrt is None:
+            names = [entry.name for entry in self.formula.inputs.values() if entry.kind == "var"]
+            if not names:
+                raise TapeError(
+                    "usage", f"`{self.name}` has no variables", hint="declare one, var x = 1, or say --wrt NAME"
+                )
+            return names
+        asked = [name.strip() for name in wrt.split(",")] if isinstance(wrt, str) else list(wrt)
+        for name in asked:
+            if name not in self.formula.names:
+                close = nearest(name, self.formula.names)
+                raise TapeError(
+                    "name",
+                    f"nothing in the formula is called `{name}`",
+                    hint=f"did you mean `{close}`?" if close else None,
+                )
+        return list(dict.fromkeys(asked))
+
+    def _shown(self, at: Mapping[str, Array]) -> dict[str, Array]:
+        """The point as results show it: the variables, and whatever else was given."""
+        dtype = self.dtype
+        values = {name: at.get(name, value) for name, value in self.start.items()}
+        return {name: np.asarray(value, dtype=dtype) for name, value in {**values, **at}.items()}
+
+    def evaluate(self, *, at: Values | None = None, of: str | None = None) -> Evaluation:
+        """The values of all outputs, or of one."""
+        point = self._values(at)
+        self = self._with(point)
+        chosen = (
+            [self._output(of)]
+            if of is not None or not self.formula.outputs
+            else [(o.name, o.node) for o in self.formula.outputs]
+        )
+        leaves = self.runner.leaves()
+        nodes = [node for _, node in chosen]
+
+        def arguments() -> list[Argument]:
+            return [Argument(name, node.shape, None) for name, node in leaves]
+
+        key = ("value", *[node.index for node in nodes])
+        compiled, engine = self.runner.compile(
+            key, lambda: self.runner.function(nodes, [node for _, node in leaves]), arguments
+        )
+        values = compiled.run(*self.runner.arrays(leaves, point))
+        return Evaluation(
+            self._shown(point),
+            {name: value for (name, _), value in zip(chosen, values, strict=True)},
+            self.dtype,
+            engine,
+        )
+
+    def _scalar(self, of: str | None, instead: str) -> tuple[str, Node]:
+        name, node = self._output(of)
+        if node.shape:
+            raise TapeError(
+                "shape",
+                f"`{name}` is {shape_text(node.shape)}, and this takes derivatives of a number",
+                place=node.place,
+                hint=instead,
+            )
+        return name, node
+
+    def _connected(self, output: Node, names: Sequence[str]) -> dict[str, bool]:
+        found = {node.index for node in needed([output])}
+        return {name: self.formula.names[name].index in found for name in names}
+
+    def derivatives(
+        self, *, order: int = 1, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
+    ) -> Derivatives:
+        """Value and gradient (order 1), and the Hessian (order 2), of a scalar output."""
+        point = self._values(at)
+        self = self._with(point)
+        name, node = self._scalar(of, "use the Jacobian for arrays, or sum the output")
+        names = self._wrt(wrt)
+        n = len(names)
+        if order == 1:
+            (value, *found), engine = self.runner.run("gradient", node, names, point)
+            return self._derived(name, node, names, point, engine, value, gradient=found)
+        size = sum(self.formula.names[x].size for x in names)
+        if self._settings.engine == "numpy" and size > UNROLLED:
+            value, found, blocks, engine = self.runner.by_products(node, names, point)
+        else:
+            (value, *rest), engine = self.runner.run("hessian", node, names, point)
+            found, blocks = rest[:n], rest[n:]
+        rows = {row: {column: blocks[i * n + j] for j, column in enumerate(names)} for i, row in enumerate(names)}
+        return self._derived(name, node, names, point, engine, value, gradient=found)._replace(hessian=rows)
+
+    def _derived(
+        self,
+        of: str,
+        node: Node,
+        names: Sequence[str],
+        at: Mapping[str, Array],
+        engine: str,
+        value: Array,
+        gradient: Sequence[Array] | None = None,
+    ) -> Derivatives:
+        found = None if gradient is None else dict(zip(names, gradient, strict=True))
+        return Derivatives(
+            of, self._shown(at), value, found, self._connected(node, names), None, None, None, self.dtype, engine
+        )
+
+    def jacobian(
+        self, *, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
+    ) -> Derivatives:
+        """The derivative of every entry of an output."""
+        point = self._values(at)
+        self = self._with(point)
+        name, node = self._output(of)
+        names = self._wrt(wrt)
+        (value, *found), engine = self.runner.run("jacobian", node, names, point)
+        return self._derived(name, node, names, point, engine, value)._replace(
+            jacobian=dict(zip(names, found, strict=True))
+        )
+
+    def product(
+        self,
+        direction: Values,
+        *,
+        at: Values | None = None,
+        wrt: str | Sequence[str] | None = None,
+        of: str | None = None,
+    ) -> Derivatives:
+        """The Hessian times a direction; names that the direction leaves out count as zero."""
+        point, along = self._values(at), self._values(direction)
+        self = self._with(point)
+        name, node = self._scalar(of, "sum the output")
+        names = self._wrt(list(along) if wrt is None else wrt)
+        extra = [np.asarray(along.get(x, np.zeros(self.formula.names[x].shape)), dtype=self.dtype) for x in names]
+        (value, *rest), engine = self.runner.run("hvp", node, names, point, extra)
+        derived = self._derived(name, node, names, point, engine, value, gradient=rest[: len(names)])
+        return derived._replace(product=dict(zip(names, rest[len(names) :], strict=True)))
+
+    # ---- short forms ----
+
+    def value(self, at: Values | None = None, of: str | None = None) -> Array:
+        """The value of one output (the objective, or the last)."""
+        name, _ = self._output(of)
+        return self.evaluate(at=at, of=name).values[name]
+
+    def value_and_grad(
+        self, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """The value and the gradient by name."""
+        result = self.derivatives(at=at, wrt=wrt, of=of)
+        return result.value, result.gradient or {}
+
+    def grad(
+        self, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
+    ) -> dict[str, Array]:
+        """The gradient by name."""
+        return self.derivatives(at=at, wrt=wrt, of=of).gradient or {}
+
+    def hess(
+        self, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
+    ) -> dict[str, dict[str, Array]]:
+        """The Hessian by row name and column name."""
+        return self.derivatives(order=2, at=at, wrt=wrt, of=of).hessian or {}
+
+    def jac(
+        self, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
+    ) -> dict[str, Array]:
+        """The Jacobian by name."""
+        return self.jacobian(at=at, wrt=wrt, of=of).jacobian or {}
+
+    def hvp(self, direction: Values, at: Values | None = None, of: str | None = None) -> dict[str, Array]:
+        """The Hessian times a direction, by name."""
+        return self.product(direction, at=at, of=of).product or {}
+
+    def compile(self, engine: str = "numpy", dtype: str | None = None) -> Problem:
+        """The same problem on another engine: its functions are traced once each; `traces` counts."""
+        s = self._settings
+        return Problem(self._module, Settings(dtype or s.dtype, engine, s.folder, s.data_root, s.seed, s.kink, s.free))
+
+    # ---- larger jobs, each in a module of its own ----
+
+    def minimize(
+        self,
+        *,
+        method: str | None = None,
+        at: Values | None = None,
+        steps: int | None = None,
+        tol: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        callback: Callable[[Step], None] | None = None,
+        timeout: float | None = None,
+        **more: Any,
+    ) -> Minimum:
+        """Minimises (or maximises) the objective. Options by Keras' names, as a mapping or as keywords."""
+        from tapecli.minimizing import minimize
+
+        point = self._values(at)
+        return minimize(self._with(point), point, method, steps, tol, {**(options or {}), **more}, callback, timeout)
+
+    def check(self, *, at: Values | None = None) -> Check:
+        """Runs the `expect` lines and holds every derivative against a numerical one."""
+        from tapecli.checking import check
+
+        point = self._values(at)
+        return check(self._with(point), point)
+
+    def blame(self, result: Evaluation | Derivatives) -> TapeError:
+        """Which operation first made a result not finite, and where it stands."""
+        from tapecli.blaming import blame
+
+        return blame(self._with(self._values(result.at)), result)
+
+    def traced(self, *, of: str | None = None, order: int = 1) -> Any:
+        """What tracing this problem gives: see `tapecli.showing.Trace`."""
+        from tapecli.showing import Trace
+
+        return Trace(self, of, order)
+
+
+def parse(
+    text: str,
+    *,
+    name: str = "<text>",
+    folder: str | None = None,
+    free: Sequence[str] | Mapping[str, Any] = (),
+    dtype: str = "float64",
+    engine: str = "auto",
+    data_root: str | None = None,
+    seed: int = 0,
+    kink: str = "half",
+) -> Problem:
+    """A problem from a formula text. Data paths are relative to `folder` (the working directory). `free` are names
+    that no statement binds and that become variables, with start values where it is a mapping."""
+    values = free if isinstance(free, Mapping) else dict.fromkeys(free)
+    starts = {key: np.asarray(np.nan if value is None else value, dtype=np.float64) for key, value in values.items()}
+    settings = Settings(dtype, engine, folder or os.curdir, data_root, seed, kink, starts)
+    return Problem(language.parse(Source(name, text)), settings)
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    dtype: str = "float64",
+    engine: str = "auto",
+    data_root: str | None = None,
+    seed: int = 0,
+    kink: str = "half",
+) -> Problem:
+    """A problem from a formula file."""
+    name = os.fspath(path)
+    try:
+        with open(name, "rb") as file:
+            content = file.read()
+    except OSError as problem:
+        raise TapeError(
+            "file", f"`{name}` cannot be read: {problem.strerror}", hint="give the path of a formula file"
+        ) from None
+    source = language.decode(content, name)
+    settings = Settings(dtype, engine, os.path.dirname(name) or os.curdir, data_root, seed, kink, {})
+    return Problem(language.parse(source), settings)

@@ -1,0 +1,125 @@
+"""What the calls of a problem answer with: frozen records whose fields are those of the command line's JSON."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tapecli.core import Array
+
+
+class Evaluation(NamedTuple):
+    """Values of outputs at a point."""
+
+    at: dict[str, Array]
+    values: dict[str, Array]
+    dtype: str
+    engine: str
+
+
+class Derivatives(NamedTuple):
+    """The value of one output at a point, and derivatives of it. What was not asked for is None.
+
+    gradient    by name, each of the shape of its variable (zeros where the output does not depend on it)
+    connected   by name, whether the output depends on it at all
+    hessian     by row name, then column name, blocks of shape (row's shape) + (column's shape)
+    jacobian    by name, (shape of the output) + (shape of the variable)
+    product     by name, the Hessian times the direction that was asked for
+    """
+
+    of: str
+    at: dict[str, Array]
+    value: Array
+    gradient: dict[str, Array] | None
+    connected: dict[str, bool]
+    hessian: dict[str, dict[str, Array]] | None
+    jacobian: dict[str, Array] | None
+    product: dict[str, Array] | None
+    dtype: str
+    engine: str
+
+
+class Step(NamedTuple):
+    """One step of a minimisation, the start being step 0, as callbacks and logs see it."""
+
+    step: int
+    steps: int
+    value: float
+    gradient_norm: float
+    rate: float | None
+    at: dict[str, Array]
+
+
+class Minimum(NamedTuple):
+    """How a minimisation ended. `stop_reason` is one of `STOP_REASONS`; `best` is the best finite point that was seen.
+
+    `value` is that of the objective as written: of `maximize` the maximum.
+    """
+
+    of: str
+    method: str
+    steps: int
+    evaluations: int
+    stop_reason: str
+    converged: bool
+    value: float
+    at: dict[str, Array]
+    gradient_norm: float
+    seconds: float
+    best_value: float
+    best_at: dict[str, Array]
+    traces: int
+    dtype: str
+    engine: str
+
+
+#: why a minimisation stopped -> the sentence that people read
+STOP_REASONS: dict[str, str] = {
+    "steps": "all steps that were asked for are done",
+    "gradient_tolerance": "the gradient is within the tolerance",
+    "value_tolerance": "the value no longer changes beyond the tolerance",
+    "step_tolerance": "the steps are smaller than the tolerance",
+    "target": "the value asked for is reached",
+    "max_evaluations": "the limit of evaluations was reached first",
+    "timeout": "the time limit was reached first",
+    "interrupted": "interrupted",
+    "nonfinite": "the numbers ran off",
+    "stalled": "no further progress was possible",
+}
+
+
+class Expectation(NamedTuple):
+    """One `expect` line and what became of it."""
+
+    line: int
+    text: str
+    ok: bool
+    got: Any
+    wanted: Any
+    place: Any
+
+
+class DerivativeCheck(NamedTuple):
+    """One derivative beside its independent numerical estimate; `error` is relative to the derivative's scale."""
+
+    wrt: str
+    order: int
+    ok: bool
+    tape: Any
+    numerical: Any
+    error: float
+    method: str
+
+
+class Check(NamedTuple):
+    """What `check` found: `ok` where every expectation and every derivative held."""
+
+    of: str | None
+    at: dict[str, Array]
+    expectations: tuple[Expectation, ...]
+    derivatives: tuple[DerivativeCheck, ...]
+    dtype: str
+    engine: str
+
+    @property
+    def ok(self) -> bool:
+        return all(e.ok for e in self.expectations) and all(d.ok for d in self.derivatives)

@@ -1,0 +1,124 @@
+"""`Runner`: a formula made into functions of its inputs, run by an engine, traced where that pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tapecli import derive, engines
+from tapecli.core import Array
+from tapecli.engines import Argument, Compiled
+from tapecli.errors import TapeError
+from tapecli.graph import Node, replay
+from tapecli.language.formula import Formula
+from tapecli.tape import number_of
+
+#: After this many runs of one function `auto` traces it.
+PATIENCE = 4
+
+
+class Runner:
+    """Runs functions of one formula in one precision. `traces` counts how many were traced."""
+
+    def __init__(self, formula: Formula, engine: str, dtype: str) -> None:
+        self.formula = formula
+        self.engine = engine
+        self.dtype = dtype
+        self.traces = 0
+        self._compiled: dict[Any, Compiled] = {}
+        self._runs: dict[Any, int] = {}
+
+    def leaves(self, extra: Sequence[str] = ()) -> list[tuple[str, Node]]:
+        """The arguments of every function of this problem: its inputs, then a tap for each bound name in `extra`."""
+        formula = self.formula
+        named = [(entry.name, entry.node) for entry in formula.inputs.values()]
+        known = {node.index for _, node in named}
+        return named + [(name, formula.names[name]) for name in extra if formula.names[name].index not in known]
+
+    def arrays(self, leaves: Sequence[tuple[str, Node]], at: Mapping[str, Array]) -> list[Array]:
+        """The value of each argument at a point."""
+        arrays = []
+        for name, node in leaves:
+            entry = self.formula.inputs.get(name)
+            value = at.get(name, None if entry is None else entry.value)
+            if entry is None:
+                value = np.zeros(node.shape)  # a tap
+            if value is None or (
+                entry is not None and entry.kind == "var" and name not in at and np.all(np.isnan(value)) and value.size
+            ):
+                assert entry is not None
+                raise TapeError(
+                    "start", f"`{name}` has no start value", place=entry.place, hint=f"var {name} = 1, or --at {name}=1"
+                )
+            arrays.append(np.asarray(value, dtype=self.dtype))
+        return arrays
+
+    def function(self, outputs: Sequence[Node], inputs: Sequence[Node]) -> Callable[..., list[Any]]:
+        """The formula as a function on values: from its inputs, and the taps after them, to some of its nodes."""
+        dtype = np.dtype(self.dtype)
+        count = len(self.formula.inputs)
+        tapped = [node.index for node in inputs[count:]]
+
+        def function(*values: Any) -> list[Any]:
+            base = next((number_of(value) for value in values), None)
+            onto = base.graph if isinstance(base, Node) else None
+            literal = dtype.type if onto is None else onto.literal
+            given = dict(zip(inputs[:count], values[:count], strict=True))
+            return replay(outputs, given, literal, onto, dict(zip(tapped, values[count:], strict=True)))
+
+        return function
+
+    def compile(
+        self, key: Any, make: Callable[[], Callable[..., list[Any]]], arguments: Callable[[], list[Argument]]
+    ) -> tuple[Compiled, str]:
+        """The compiled function of a key: traced where the engine says so, or where it has been asked for often."""
+        engine = self.engine
+        if engine == "auto":
+            self._runs[key] = self._runs.get(key, 0) + 1
+            engine = "tape" if self._runs[key] <= PATIENCE else "numpy"
+        if (key, engine) not in self._compiled:
+            self._compiled[key, engine] = engines.compile(engine, make(), arguments(), self.dtype)
+            self.traces += self._compiled[key, engine].traces
+        return self._compiled[key, engine], engine
+
+    def run(
+        self, kind: str, output: Node, names: Sequence[str], at: Mapping[str, Array], extra: Sequence[Array] = ()
+    ) -> tuple[list[Array], str]:
+        """Runs one of the derivative functions of `output` to `names` at a point."""
+        leaves = self.leaves(names)
+        position = {node.index: i for i, (_, node) in enumerate(leaves)}
+        wrt = [position[self.formula.names[name].index] for name in names]
+        inputs = [node for _, node in leaves]
+
+        def make() -> Callable[..., list[Any]]:
+            (values) = self.function([output], inputs)
+            return getattr(derive, kind)(lambda *xs: values(*xs)[0], wrt)  # type: ignore[no-any-return]
+
+        def arguments() -> list[Argument]:
+            along = [
+                Argument(f"direction {name}", leaves[i][1].shape, None) for name, i in zip(names, wrt, strict=True)
+            ]
+            return [Argument(name, node.shape, None) for name, node in leaves] + (
+                along if kind in ("hvp", "jvp") else []
+            )
+
+        compiled, engine = self.compile((kind, output.index, tuple(wrt)), make, arguments)
+        return compiled.run(*self.arrays(leaves, at), *extra), engine
+
+    def by_products(
+        self, node: Node, names: Sequence[str], at: Mapping[str, Array]
+    ) -> tuple[Array, list[Array], list[Array], str]:
+        """The Hessian from its products with unit vectors; it is symmetric, so its columns are its rows."""
+        shapes = [self.formula.names[name].shape for name in names]
+        blocks = [np.empty(row + column, dtype=self.dtype) for row in shapes for column in shapes]
+        result, engine = self.run("gradient", node, names, at)
+        for i, shape in enumerate(shapes):
+            for k in range(int(np.prod(shape))):
+                direction = [np.zeros(s, dtype=self.dtype) for s in shapes]
+                direction[i].reshape(-1)[k] = 1.0
+                products, _ = self.run("hvp", node, names, at, direction)
+                for j, product in enumerate(products[1 + len(names) :]):
+                    blocks[i * len(names) + j].reshape(int(np.prod(shape)), -1)[k] = product.reshape(-1)
+        return result[0], result[1:], blocks, engine
