@@ -148,7 +148,7 @@ def _choice(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Nod
 
 
 def _identity(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
-    return args[0]  # stop(x) -> x, once all derivatives are taken
+    return args[0]  # stop(x) -> x and distinct(x) -> x, once all derivatives are taken
 
 
 def _same_shape(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
@@ -169,7 +169,8 @@ def _no_axes(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> No
     (x,) = args
     if not params["axes"]:  # sum over no axes -> x
         return x
-    if _is(x, "broadcast") and not x.args[0].shape and len(params["axes"]) == len(x.shape):  # sum(x, …, x) -> n*x
+    whole = bool(x.size) and len(params["axes"]) == len(x.shape)
+    if whole and _is(x, "broadcast") and not x.args[0].shape:  # sum(x, …, x) -> n*x
         return _add(graph, "mul", x.args[0], graph.literal(float(x.size)))
     return None
 
@@ -197,6 +198,7 @@ SIMPLER: dict[str, Rule] = {
     "neg": _negative,
     "select": _choice,
     "stop": _identity,
+    "distinct": _identity,
     "reshape": _same_shape,
     "broadcast": _repeat,
     "sum": _no_axes,
@@ -215,6 +217,7 @@ def build_simpler(graph: Graph, op: Op, args: Sequence[Node], params: dict[str, 
     return graph.add(op, nodes, params)
 
 
+@np.errstate(all="ignore")
 def simplify(outputs: Sequence[Node], known: Mapping[Node, Array], dtype: Any) -> tuple[list[Node], dict[Node, Node]]:
     """`outputs` in a new graph: inputs of `known` made literals, constants folded in the run's precision,
     rules applied.
@@ -245,5 +248,4 @@ def _folded(graph: Graph, node: Node, args: Sequence[Node], dtype: Any) -> Node 
         return None
     if node.size > max(FOLD_LIMIT, *(arg.size for arg in args)):
         return None
-    with np.errstate(all="ignore"):
-        return graph.literal(node.op.kernel(*[arg.params["value"].astype(dtype) for arg in args], **node.params))
+    return graph.literal(node.op.kernel(*[arg.params["value"].astype(dtype) for arg in args], **node.params))

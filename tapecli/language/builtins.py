@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tapecli.graph import Node, shape_text
+from tapecli.graph import shape_text
 from tapecli.language.calculus import CALCULUS, Builtin
 from tapecli.language.machine import Machine
 from tapecli.language.values import Tuple
 from tapecli.ops import reductions
 
 
-def _axes(m: Machine, x: Node, axis: Any) -> tuple[int, ...]:
+def _axes(m: Machine, x: Any, axis: Any) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(x.ndim))
     number = m.whole(axis, "an axis")
@@ -24,12 +24,12 @@ def _axes(m: Machine, x: Node, axis: Any) -> tuple[int, ...]:
     return (number - 1,)
 
 
-def _sum(m: Machine, x: Any, axis: Any = None) -> Node:
+def _sum(m: Machine, x: Any, axis: Any = None) -> Any:
     x = m.node(x, "`sum`")
     return m.apply("sum", x, axes=_axes(m, x, axis))
 
 
-def _mean(m: Machine, x: Any, axis: Any = None) -> Node:
+def _mean(m: Machine, x: Any, axis: Any = None) -> Any:
     x = m.node(x, "`mean`")
     axes = _axes(m, x, axis)
     count = int(np.prod([x.shape[a] for a in axes]))
@@ -38,13 +38,13 @@ def _mean(m: Machine, x: Any, axis: Any = None) -> Node:
     return m.apply("div", m.apply("sum", x, axes=axes), float(count))
 
 
-def _prod(m: Machine, x: Any, axis: Any = None) -> Node:
+def _prod(m: Machine, x: Any, axis: Any = None) -> Any:
     x = m.node(x, "`prod`")
-    return reductions.prod(x, axes=_axes(m, x, axis))  # type: ignore[no-any-return]
+    return m.over(reductions.prod, x, _axes(m, x, axis))
 
 
-def _extreme(one: str, many: str) -> Callable[..., Node]:
-    def build(m: Machine, *args: Any, axis: Any = None) -> Node:
+def _extreme(one: str, many: str) -> Callable[..., Any]:
+    def build(m: Machine, *args: Any, axis: Any = None) -> Any:
         nodes = [m.node(arg, f"`{many}`") for arg in args]
         if len(nodes) > 1:
             if axis is not None:
@@ -58,12 +58,12 @@ def _extreme(one: str, many: str) -> Callable[..., Node]:
     return build
 
 
-def _norm(m: Machine, x: Any, axis: Any = None) -> Node:
+def _norm(m: Machine, x: Any, axis: Any = None) -> Any:
     x = m.node(x, "`norm`")
     return m.apply("norm", x, axes=_axes(m, x, axis))
 
 
-def _centred(m: Machine, x: Any, name: str, axis: Any) -> tuple[Node, tuple[int, ...], float]:
+def _centred(m: Machine, x: Any, name: str, axis: Any) -> tuple[Any, tuple[int, ...], float]:
     """Deviations from the mean along an axis, the axes, and the number of entries."""
     x = m.node(x, f"`{name}`")
     axes = _axes(m, x, axis)
@@ -72,35 +72,35 @@ def _centred(m: Machine, x: Any, name: str, axis: Any) -> tuple[Node, tuple[int,
     return m.apply("sub", x, mean), axes, float(np.prod([x.shape[a] for a in axes]))
 
 
-def _variance(m: Machine, x: Any, axis: Any = None) -> Node:
+def _variance(m: Machine, x: Any, axis: Any = None) -> Any:
     deviation, axes, count = _centred(m, x, "variance", axis)
     return m.apply("div", m.apply("sum", m.apply("power", deviation, exponent=2.0), axes=axes), count)
 
 
-def _std(m: Machine, x: Any, axis: Any = None) -> Node:
+def _std(m: Machine, x: Any, axis: Any = None) -> Any:
     deviation, axes, count = _centred(m, x, "std", axis)
     return m.apply("div", m.apply("norm", deviation, axes=axes), float(np.sqrt(count)))
 
 
-def _running(name: str) -> Callable[..., Node]:
-    def build(m: Machine, x: Any, axis: Any = None) -> Node:
+def _running(name: str) -> Callable[..., Any]:
+    def build(m: Machine, x: Any, axis: Any = None) -> Any:
         x = m.node(x, f"`{name}`")
         if axis is None and x.ndim != 1:
             raise m.error("shape", f"`{name}` needs an axis for {shape_text(x.shape)}", hint=f"{name}(x, axis=1)")
         (along,) = _axes(m, x, axis)
         if name == "cumsum":
             return m.apply("cumsum", x, axis=along)
-        return reductions.cumprod(x, axis=along)  # type: ignore[no-any-return]
+        return m.over(lambda node, axes: reductions.cumprod(node, axis=axes[0]), x, (along,))
 
     return build
 
 
-def _log(m: Machine, x: Any, base: Any = None) -> Node:
+def _log(m: Machine, x: Any, base: Any = None) -> Any:
     x = m.apply("log", m.node(x, "`log`"))
     return x if base is None else m.apply("div", x, m.apply("log", m.node(base, "`log`")))
 
 
-def _len(m: Machine, x: Any) -> Node:
+def _len(m: Machine, x: Any) -> Any:
     if isinstance(x, Tuple):
         return m.graph.literal(float(len(x.items)))
     node = m.node(x, "`len`")
@@ -109,18 +109,18 @@ def _len(m: Machine, x: Any) -> Node:
     return m.graph.literal(float(node.shape[0]))
 
 
-def _shape(m: Machine, x: Any) -> Node:
+def _shape(m: Machine, x: Any) -> Any:
     return m.graph.literal(np.array(m.node(x, "`shape`").shape, dtype=float))
 
 
-def _filled(value: float) -> Callable[..., Node]:
-    def build(m: Machine, *sizes: Any) -> Node:
+def _filled(value: float) -> Callable[..., Any]:
+    def build(m: Machine, *sizes: Any) -> Any:
         return m.graph.literal(np.full([m.whole(size, "a size") for size in sizes], value))
 
     return build
 
 
-def _linspace(m: Machine, first: Any, last: Any, count: Any) -> Node:
+def _linspace(m: Machine, first: Any, last: Any, count: Any) -> Any:
     n = m.whole(count, "the number of entries")
     if n < 2:
         raise m.error("value", f"`linspace` needs 2 entries or more, and has {n}")

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tapecli import derive
+from tapecli.core import TABLE
 from tapecli.graph import Node, shape_text
 from tapecli.language.machine import Machine
+from tapecli.language.values import Swept
 
 
 class Builtin(NamedTuple):
@@ -23,9 +25,9 @@ class Builtin(NamedTuple):
     doc: str
 
 
-def _source(m: Machine, x: Any, name: str) -> Node:
+def _source(m: Machine, x: Any, name: str) -> Any:
     node = m.node(x, f"`{name}`")
-    if node.value is not None:
+    if isinstance(node, Node) and node.value is not None:
         raise m.error(
             "type",
             f"`{name}` takes the derivative to a name, and this is a number",
@@ -34,7 +36,7 @@ def _source(m: Machine, x: Any, name: str) -> Node:
     return node
 
 
-def _scalar(m: Machine, y: Any, name: str, instead: str) -> Node:
+def _scalar(m: Machine, y: Any, name: str, instead: str) -> Any:
     node = m.node(y, f"`{name}`")
     if node.shape:
         raise m.error(
@@ -45,49 +47,80 @@ def _scalar(m: Machine, y: Any, name: str, instead: str) -> Node:
     return node
 
 
-def _grad(m: Machine, y: Any, x: Any) -> Node:
-    x = _source(m, x, "grad")
-    return _or_zeros(m, derive.nodes_gradient(_scalar(m, y, "grad", "jac(y, x)"), x), x.shape)
+def _derivative(m: Machine, v: Any, x: Any) -> Any:
+    """dv/dx of shape (shape of v) + (shape of x); inside a loop, at every point."""
+    if isinstance(v, Node) and isinstance(x, Node):
+        found = derive.nodes_jacobian(v, x) if v.shape else derive.nodes_gradient(v, x)
+        return m.graph.literal(np.zeros(v.shape + x.shape)) if found is None else found
+    own = v.axes if isinstance(v, Swept) else ()
+    axes = x.axes if isinstance(x, Swept) else ()
+    if not set(axes) <= set(own):
+        return m.graph.literal(np.zeros(v.shape + x.shape))  # the value does not move with what it is derived to
+    node, source = v.node, x.node if isinstance(x, Swept) else x
+    if v.shape == () and own == axes and x.shape:
+        total = m.graph.add(TABLE["sum"], [node], {"axes": tuple(range(node.ndim))})
+        found = derive.nodes_gradient(total, source)
+        return m.graph.literal(np.zeros(x.shape)) if found is None else Swept(found, axes)
+    return _by_entries(m, v, x, node, source)
 
 
-def _or_zeros(m: Machine, node: Node | None, shape: tuple[int, ...]) -> Node:
-    return m.graph.literal(np.zeros(shape)) if node is None else node
+def _by_entries(m: Machine, v: Any, x: Any, node: Node, source: Node) -> Any:
+    """The derivative inside a loop, an entry of x at one point after another.
+
+    The points do not touch one another, so one derivative along the direction that moves them all is that of each.
+    """
+    columns = []
+    for k in range(x.size):
+        direction = np.zeros(x.shape)
+        direction.reshape(-1)[k] = 1.0
+        along = m.graph.literal(np.broadcast_to(direction, source.shape))
+        found = derive.nodes_jvp(node, source, along)
+        found = m.graph.literal(np.zeros(node.shape)) if found is None else found
+        columns.append(m.apply("reshape", Swept(found, v.axes), shape=(*v.shape, 1)))
+    joined = columns[0] if len(columns) == 1 else m.apply("concat", *columns, axis=v.ndim)
+    return m.apply("reshape", joined, shape=v.shape + x.shape)
 
 
-def _jac(m: Machine, v: Any, x: Any) -> Node:
-    v, x = m.node(v, "`jac`"), _source(m, x, "jac")
-    return _or_zeros(m, derive.nodes_jacobian(v, x), v.shape + x.shape)
+def _grad(m: Machine, y: Any, x: Any) -> Any:
+    return _derivative(m, _scalar(m, y, "grad", "jac(y, x)"), _source(m, x, "grad"))
 
 
-def _hess(m: Machine, y: Any, x: Any) -> Node:
+def _jac(m: Machine, v: Any, x: Any) -> Any:
+    return _derivative(m, m.node(v, "`jac`"), _source(m, x, "jac"))
+
+
+def _hess(m: Machine, y: Any, x: Any) -> Any:
     x = _source(m, x, "hess")
-    gradient = derive.nodes_gradient(_scalar(m, y, "hess", "jac(grad(…), x)"), x)
-    if gradient is None:
-        return m.graph.literal(np.zeros(x.shape + x.shape))
-    return _or_zeros(m, derive.nodes_jacobian(gradient, x), x.shape + x.shape)
+    return _derivative(m, _derivative(m, _scalar(m, y, "hess", "jac(grad(…), x)"), x), x)
+
+
+def _outside(m: Machine, values: tuple[Any, ...], name: str) -> None:
+    if any(isinstance(value, Swept) for value in values):
+        raise m.error("unsupported", f"`{name}` stands outside of loops", hint="inside a loop, use grad or jac")
 
 
 def _direction(m: Machine, x: Node, direction: Any, name: str) -> Node:
     node = m.node(direction, f"`{name}`")
+    _outside(m, (node, x), name)
     if node.shape != x.shape:
         raise m.error("shape", f"the direction has the shape of x: {shape_text(x.shape)}, not {shape_text(node.shape)}")
-    return node
+    return node  # type: ignore[no-any-return]
 
 
-def _jvp(m: Machine, v: Any, x: Any, direction: Any) -> Node:
+def _jvp(m: Machine, v: Any, x: Any, direction: Any) -> Any:
     v, x = m.node(v, "`jvp`"), _source(m, x, "jvp")
-    return _or_zeros(m, derive.nodes_jvp(v, x, _direction(m, x, direction, "jvp")), v.shape)
+    _outside(m, (v,), "jvp")
+    found = derive.nodes_jvp(v, x, _direction(m, x, direction, "jvp"))
+    return m.graph.literal(np.zeros(v.shape)) if found is None else found
 
 
-def _hvp(m: Machine, y: Any, x: Any, direction: Any) -> Node:
+def _hvp(m: Machine, y: Any, x: Any, direction: Any) -> Any:
     x = _source(m, x, "hvp")
     along = _direction(m, x, direction, "hvp")
-    gradient = derive.nodes_gradient(_scalar(m, y, "hvp", "jvp(grad(…), x, v)"), x)
-    if gradient is None:
-        return m.graph.literal(np.zeros(x.shape))
-    slope = m.apply("mul", gradient, along)
-    slope = m.apply("sum", slope, axes=tuple(range(slope.ndim)))
-    return _or_zeros(m, derive.nodes_gradient(slope, x), x.shape)
+    y = _scalar(m, y, "hvp", "jvp(grad(…), x, v)")
+    _outside(m, (y,), "hvp")
+    slope = m.apply("mul", _derivative(m, y, x), along)
+    return _derivative(m, m.apply("sum", slope, axes=tuple(range(slope.ndim))), x)
 
 
 CALCULUS: dict[str, Builtin] = {

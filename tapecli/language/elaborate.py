@@ -127,7 +127,7 @@ class Elaborator:
     def value(self, code: syntax.Code) -> Any:
         return self.machine.run(code, self.scope)
 
-    def node(self, code: syntax.Code, what: str) -> Node:
+    def node(self, code: syntax.Code, what: str) -> Any:
         return self.machine.node(self.value(code), what)
 
     def number(self, code: syntax.Code, what: str) -> Array:

@@ -10,7 +10,6 @@ from typing import Any
 
 from tapecli.core import TABLE
 from tapecli.errors import Source, TapeError, nearest
-from tapecli.graph import Node
 from tapecli.language.builtins import BUILTINS
 from tapecli.language.calculus import Builtin
 from tapecli.language.machine import Machine
@@ -152,7 +151,7 @@ def _count(m: Machine, name: str, signature: str, least: int, most: int, count: 
         )
 
 
-def _direct(m: Machine, name: str, args: list[Any], keys: dict[str, Any]) -> Node:
+def _direct(m: Machine, name: str, args: list[Any], keys: dict[str, Any]) -> Any:
     op = TABLE[name]
     arity = len(op.vjps)  # type: ignore[arg-type]
     _count(m, name, f"{name}({', '.join('xyz'[:arity])})", arity, arity, len(args))

@@ -11,8 +11,22 @@ from tapecli.graph import LITERAL, Node, shape_text
 from tapecli.language.code import Code
 from tapecli.language.functions import call, is_function
 from tapecli.language.indexing import index
+from tapecli.language.loops import comprehension
 from tapecli.language.machine import Handler, Machine
-from tapecli.language.values import Broken, Everything, FollowUp, Frame, Function, Range, Scope, Tuple
+from tapecli.language.recurrences import over_steps, recurrence
+from tapecli.language.sweeps import full, joint
+from tapecli.language.values import (
+    Broken,
+    Everything,
+    FollowUp,
+    Frame,
+    Function,
+    Range,
+    Scope,
+    Swept,
+    SweptRange,
+    Tuple,
+)
 
 RELATIONS = {
     "<": ("less", False),
@@ -39,7 +53,7 @@ def _name(m: Machine, frame: Frame, name: str) -> None:
     m.stack.append(value)
 
 
-def constant(m: Machine, name: str) -> Node | None:
+def constant(m: Machine, name: str) -> Any:
     """The constants of the language."""
     if name == "eps":
         return m.apply("spacing", 1.0)
@@ -65,7 +79,8 @@ def _str(m: Machine, frame: Frame, text: str) -> None:
 
 def _neg(m: Machine, frame: Frame, _: None) -> None:
     node = m.node(m.stack.pop(), "`-`")
-    m.stack.append(m.graph.literal(-node.params["value"]) if node.op is LITERAL else m.apply("neg", node))
+    literal = isinstance(node, Node) and node.op is LITERAL
+    m.stack.append(m.graph.literal(-node.params["value"]) if literal else m.apply("neg", node))
 
 
 def _not(m: Machine, frame: Frame, _: None) -> None:
@@ -111,22 +126,28 @@ def _vector(m: Machine, frame: Frame, count: int) -> None:
     nodes = [m.node(value, "an array") for value in m.take(count)]
     if not nodes:
         m.stack.append(m.graph.literal(np.zeros(0)))
-    elif all(node.op is LITERAL and not node.shape for node in nodes):
-        m.stack.append(m.graph.literal(np.array([node.params["value"] for node in nodes])))
+    elif all(isinstance(node, Node) and node.op is LITERAL and not node.shape for node in nodes):
+        m.stack.append(m.graph.literal(np.array([node.value for node in nodes])))
     elif any(node.shape != nodes[0].shape for node in nodes):
         shapes = sorted({shape_text(node.shape) for node in nodes})
         raise m.error("shape", f"the entries of an array have one shape, and these have {' and '.join(shapes)}")
+    elif any(isinstance(node, Swept) for node in nodes):
+        axes = joint(axis for node in nodes if isinstance(node, Swept) for axis in node.axes)
+        rows = [Swept(full(m.graph, node, axes), axes) for node in nodes]
+        m.stack.append(m.apply("concat", *[m.apply("reshape", row, shape=(1, *row.shape)) for row in rows], axis=0))
     else:
         m.stack.append(m.apply("stack", *nodes))
 
 
 def _range(m: Machine, frame: Frame, stepped: bool) -> None:
-    values = m.take(3 if stepped else 2)
-    first, last = m.whole(values[0], "the start of a range"), m.whole(values[1], "the end of a range")
-    step = m.whole(values[2], "the step of a range") if stepped else 1
+    first, last, *rest = m.take(3 if stepped else 2)
+    step = m.whole(rest[0], "the step of a range") if stepped else 1
     if step == 0:
         raise m.error("value", "a range needs a step that is not 0")
-    m.stack.append(Range(first, last, step))
+    if isinstance(first, Swept) or isinstance(last, Swept):
+        m.stack.append(SweptRange(first, last, step))
+    else:
+        m.stack.append(Range(m.whole(first, "the start of a range"), m.whole(last, "the end of a range"), step))
 
 
 def _all(m: Machine, frame: Frame, _: None) -> None:
@@ -144,19 +165,30 @@ def _transpose(m: Machine, frame: Frame, _: None) -> None:
 
 
 def _then(m: Machine, frame: Frame, _: None) -> None:
-    m.stack[-1] = m.node(m.stack[-1], "a condition")
+    """Begins a branch. What is known of the condition at each point of the loops says where its indices count."""
+    condition = m.stack[-1] = m.node(m.stack[-1], "a condition")
+    swept = isinstance(condition, Swept)
+    numbers = m.number(condition.node if swept else condition) if condition.ndim == 0 else None
+    if numbers is not None:
+        m.masks.append((numbers != 0, condition.axes if swept else ()))
+    else:
+        found = over_steps(m, condition)
+        m.masks.append(None if found is None else (found[0] != 0, found[1]))
 
 
 def _else(m: Machine, frame: Frame, _: None) -> None:
-    """Both branches are built; which of them counts is chosen by `endif`."""
+    mask = m.masks.pop()
+    m.masks.append(None if mask is None else (~mask[0], mask[1]))
 
 
 def _endif(m: Machine, frame: Frame, _: None) -> None:
+    m.masks.pop()
     condition, taken, other = m.take(3)
-    m.stack.append(choose(m, condition, taken, other))
+    known = m.literal(condition)
+    m.stack.append(choose(m, condition, taken, other) if known is None else taken if known else other)
 
 
-def choose(m: Machine, condition: Node, taken: Any, other: Any) -> Any:
+def choose(m: Machine, condition: Any, taken: Any, other: Any) -> Any:
     """`if condition then taken else other`; of tuples part by part."""
     if isinstance(taken, Tuple) or isinstance(other, Tuple):
         if not (isinstance(taken, Tuple) and isinstance(other, Tuple) and len(taken.items) == len(other.items)):
@@ -211,11 +243,13 @@ def _define(m: Machine, frame: Frame, operand: tuple[str, tuple[str, ...], Code]
 
 
 def _comprehension(m: Machine, frame: Frame, operand: Any) -> None:
-    raise m.error("unsupported", "index notation (`… for i in …`) is not part of this version")
+    value = comprehension(m, frame, operand)
+    if value is not None:
+        m.stack.append(value)
 
 
 def _recur(m: Machine, frame: Frame, operand: Any) -> None:
-    raise m.error("unsupported", f"`{operand[0]}` is not part of this version")
+    m.stack.append(recurrence(m, frame, operand))
 
 
 HANDLERS: dict[str, Handler] = {

@@ -13,11 +13,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tapecli import ops  # noqa: F401  (fills the op table)
-from tapecli.core import TABLE, Array
+from tapecli.core import TABLE, Array, Shape
 from tapecli.errors import Place, Source, TapeError
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay, shape_text
 from tapecli.language.code import Code
-from tapecli.language.values import Everything, Frame, Function, Range, Scope, Tuple
+from tapecli.language.sweeps import align, shifted
+from tapecli.language.values import Axis, Everything, Frame, Function, Range, Scope, Swept, SweptRange, Tuple
 from tapecli.rewrite import build
 
 #: How deep calls of user functions may go: each is a frame, so this guards memory, not Python's stack.
@@ -38,8 +39,14 @@ class Machine:
         self.source = source
         self.stack: list[Any] = []
         self.frames: list[Frame] = []
+        #: the axes of the loops that are being built, and what the `if`s around hold of the indices (None: not known)
+        self.open: list[Axis] = []
+        self.masks: list[Any] = []
+        #: the recurrences whose bodies are being built
+        self.recurrences: list[Any] = []
         self.known: dict[Node, Array] = {}
         self.used: set[str] = set()
+        self._serial = 0
         self.options: dict[str, Any] = {"tie": 0.5, "draw": None, "schedule": None}
         self._numbers: dict[int, Array | None] = {}
 
@@ -48,6 +55,7 @@ class Machine:
     def run(self, code: Code, scope: Scope, source: Source | None = None) -> Any:
         """The value that `code` leaves."""
         base, depth = len(self.stack), len(self.frames)
+        masks, opened = len(self.masks), len(self.open)
         self.frames.append(Frame(code, scope, source or self.source))
         try:
             while len(self.frames) > depth:
@@ -64,6 +72,8 @@ class Machine:
         except BaseException:
             del self.stack[base:], self.frames[depth:]
             raise
+        finally:
+            del self.masks[masks:], self.open[opened:]
 
     def error(self, code: str, message: str, **more: Any) -> TapeError:
         """An error at the instruction that is being run."""
@@ -88,26 +98,57 @@ class Machine:
             )
         if len(self.frames) > MAX_CALLS:
             raise self.error("limit", f"calls are nested more than {MAX_CALLS} deep")
+        if function.differentiates:  # a parameter may then be a number, and still be something to derive to
+            args = [self._distinct(arg) for arg in args]
         scope = Scope(function.scope)
         scope.values.update(zip(function.params, args, strict=True))
         self.frames.append(Frame(function.code, scope, function.source))
 
+    def _distinct(self, value: Any) -> Any:
+        node = value.node if isinstance(value, Swept) else value
+        if not isinstance(node, Node) or node.op is not LITERAL:
+            return value
+        self._serial += 1
+        return self.apply("distinct", value, tag=self._serial)
+
     # ---- nodes ----
 
-    def node(self, value: Any, what: str = "this") -> Node:
-        """`value` as a node, or the error that tells what it is instead."""
-        if isinstance(value, Node):
+    def node(self, value: Any, what: str = "this") -> Any:
+        """`value` where it is a node, or one for every point of a loop; else the error that tells what it is."""
+        if isinstance(value, (Node, Swept)):
             return value
-        kinds = {Tuple: "a tuple", Range: "a range", Everything: "`:`", str: "a text"}
+        kinds = {Tuple: "a tuple", Range: "a range", SweptRange: "a range", Everything: "`:`", str: "a text"}
         raise self.error(
             "type", f"{what} needs a number or an array, and has {kinds.get(type(value), 'something else')}"
         )
 
-    def apply(self, name: str, *args: Any, **params: Any) -> Node:
-        """The node of one op, in canonical form."""
-        return build(self.graph, TABLE[name], args, params)
+    def placeholder(self, shape: Shape) -> Node:
+        """A leaf that stands for a value of one step of a recurrence."""
+        self._serial += 1
+        return self.graph.input(f"placeholder {self._serial}", shape)
 
-    def together(self, name: str, nodes: list[Node], **params: Any) -> Node:
+    def axis(self, count: int, parents: dict[Axis, Array] | None = None) -> Axis:
+        """A new axis of a loop."""
+        self._serial += 1
+        return Axis(self._serial, count, parents)
+
+    def apply(self, name: str, *args: Any, **params: Any) -> Any:
+        """One op, in canonical form; of values in a loop, at all its points together."""
+        if not any(isinstance(arg, Swept) for arg in args):
+            return build(self.graph, TABLE[name], args, params)
+        op = TABLE[name]
+        nodes, axes = align(self.graph, args)
+        if op.kind != "elementwise":
+            params = shifted(params, axes)
+        return Swept(build(self.graph, op, nodes, params), axes)
+
+    def over(self, function: Callable[..., Any], x: Any, axes: tuple[int, ...]) -> Any:
+        """`function(x, axes=…)` for a function written in ops, the axes being those of a value at one point."""
+        if not isinstance(x, Swept):
+            return function(x, axes=axes)
+        return Swept(function(x.node, axes=tuple(a + len(x.axes) for a in axes)), x.axes)
+
+    def together(self, name: str, nodes: list[Any], **params: Any) -> Any:
         """An op entry by entry; sizes that do not fit are told with the function's name."""
         try:
             return self.apply(name, *nodes, **params)
@@ -117,7 +158,7 @@ class Machine:
             shapes = " and ".join(shape_text(node.shape) for node in nodes)
             raise self.error("shape", f"`{name}` needs sizes that match, and has {shapes}", label=shapes) from None
 
-    def binary(self, name: str, x: Any, y: Any) -> Node:
+    def binary(self, name: str, x: Any, y: Any) -> Any:
         """An operator between two values; sizes that do not fit are told with the operands' names."""
         symbol = SYMBOLS[name]
         left, right = self.node(x, f"`{symbol}`"), self.node(y, f"`{symbol}`")
@@ -153,9 +194,9 @@ class Machine:
 
     # ---- numbers known before anything runs ----
 
-    def literal(self, node: Node) -> float | None:
+    def literal(self, node: Any) -> float | None:
         """The number of a scalar that is made of literals alone, else None."""
-        if node.shape or any(leaf.op is INPUT for leaf in needed([node])):
+        if isinstance(node, Swept) or node.shape or any(leaf.op is INPUT for leaf in needed([node])):
             return None
         return float(self._compute(node))
 
@@ -178,6 +219,8 @@ class Machine:
 
     def whole(self, value: Any, what: str) -> int:
         """A whole number known before anything runs: a size, an index, the end of a range."""
+        if isinstance(value, Swept):
+            raise self.error("value", f"{what} may not depend on the index of a loop here")
         number = self.number(self.node(value, what))
         if number is None:
             raise self.error(
@@ -190,7 +233,7 @@ class Machine:
         return int(number)
 
 
-def _size(node: Node) -> str:
+def _size(node: Any) -> str:
     return (
         "a number"
         if not node.shape

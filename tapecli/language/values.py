@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tapecli.core import Array, Shape
 from tapecli.errors import Place, Source
+from tapecli.graph import Node
 from tapecli.language.code import Code
+
+#: The calls that take derivatives.
+DERIVATIVES = frozenset(("grad", "hess", "jac", "jvp", "hvp"))
 
 
 class Tuple:
@@ -31,6 +36,55 @@ class Range:
     @property
     def values(self) -> range:
         return range(self.first, self.last + (1 if self.step > 0 else -1), self.step)
+
+
+class Axis:
+    """What the index of a loop runs over: `count` points. Where its points depend on those of outer axes, `parents` has
+    for each of these the position on it of every point; an axis then stands in for its parents."""
+
+    __slots__ = ("count", "parents", "serial")
+
+    def __init__(self, serial: int, count: int, parents: dict[Axis, Array] | None = None) -> None:
+        self.serial = serial
+        self.count = count
+        self.parents = parents or {}
+
+
+class Swept:
+    """A value inside a loop: one for every point of `axes`, all in one node, whose shape is that of the axes, in the
+    order of their serial numbers, and then `shape`, that of the value at one point."""
+
+    __slots__ = ("axes", "node")
+
+    def __init__(self, node: Node, axes: tuple[Axis, ...]) -> None:
+        self.node = node
+        self.axes = axes
+
+    @property
+    def shape(self) -> Shape:
+        return self.node.shape[len(self.axes) :]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+
+class SweptRange:
+    """A range whose ends depend on the index of a loop; its step does not."""
+
+    __slots__ = ("first", "last", "step")
+
+    def __init__(self, first: Any, last: Any, step: int) -> None:
+        self.first = first
+        self.last = last
+        self.step = step
 
 
 class Everything:
@@ -63,6 +117,11 @@ class Function:
         self.scope = scope
         self.source = source
         self.place = place
+
+    @property
+    def differentiates(self) -> bool:
+        """Whether its own code takes derivatives, perhaps to a parameter."""
+        return any(opcode == "call" and operand[0] in DERIVATIVES for opcode, operand, _, _ in self.code)
 
 
 class Scope:

@@ -211,6 +211,15 @@ stop: Op = elementwise(
     points=((1.5,),),
     doc="x, taken as a constant by derivatives",
 )
+distinct: Op = elementwise(
+    "distinct",
+    kernel=lambda x, tag: np.positive(x),
+    complex=lambda x, tag: np.positive(x),
+    vjps=(lambda g, out, x, tag: g,),
+    domain=R,
+    points=(),
+    doc="x, as a quantity of its own that derivatives can be taken to",
+)
 sign: Op = elementwise(
     "sign", kernel=np.sign, complex=None, vjps=(None,), domain=R, points=((1.5,), (-2.0,)), doc="-1, 0 or 1"
 )
