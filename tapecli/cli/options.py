@@ -1,0 +1,142 @@
+"""Every command and every option, declared once, as light data.
+
+From this table follow the Typer app (`app`), which owns help, completion and usage errors, and the quick reader
+(`quick`), which reads plain command lines without importing Typer. Nothing here imports anything that starts slowly.
+"""
+
+from __future__ import annotations
+
+#: kind -> how a reader takes it: `flag` is true or false, `switch` also has a --no- form and may be left open,
+#: `texts` may be given several times
+KINDS = ("flag", "switch", "text", "texts", "integer", "number", "choice")
+
+
+class Option:
+    """One option of the command line. `commands` are the names of the commands that have it."""
+
+    __slots__ = ("choices", "commands", "default", "flags", "help", "kind", "metavar", "name")
+
+    def __init__(
+        self,
+        name: str,
+        flags: str,
+        kind: str,
+        default: object,
+        metavar: str,
+        help: str,
+        commands: str,
+        choices: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.flags = tuple(flags.split())
+        self.kind = kind
+        self.default = default
+        self.metavar = metavar
+        self.help = help
+        self.commands = tuple(commands.split())
+        self.choices = choices
+
+
+#: command -> the line that help shows
+COMMANDS: dict[str, str] = {
+    "eval": "The value of every output.",
+    "grad": "Value and gradient of the objective, or of the last output.",
+    "hess": "Value, gradient and Hessian; with --hvp only the Hessian times a direction.",
+    "jac": "The Jacobian of a vector output.",
+    "minimize": "Minimise the objective.",
+    "check": "Run the `expect` lines and compare every derivative with a numerical one.",
+    "trace": "Trace and compile, and show what came out.",
+    "ops": "The functions of the language, with their derivatives.",
+}
+
+ALL = " ".join(COMMANDS)
+FORMULA = "eval grad hess jac minimize check trace"
+DERIVATIVE = "grad hess jac"
+
+_HVP = "the direction for the Hessian-vector product, say x=1; repeatable"
+_AT = "where: x=1.5, the name of a point, or @points.csv for every row; repeatable, later ones win"
+_LOG = "write one JSON object per step, the start being step 0"
+
+OPTIONS: tuple[Option, ...] = (
+    Option("inline", "-e --expression", "texts", (), "FORMULA", "a formula inline; repeatable", FORMULA),
+    Option("at", "--at", "texts", (), "WHERE", _AT, FORMULA),
+    Option("wrt", "--wrt", "texts", (), "NAMES", "with respect to these names, comma-separated", DERIVATIVE),
+    Option("of", "--of", "text", None, "NAME", "which output", "eval grad hess jac trace"),
+    Option("hvp", "--hvp", "texts", (), "NAME=EXPR", _HVP, "hess"),
+    Option(
+        "show", "--show", "choice", "program", "STAGE", "what to show: tape, graph or program", "trace",
+        ("tape", "graph", "program"),
+    ),
+    Option("method", "--method", "text", None, "METHOD", "how to minimise; auto picks by the problem", "minimize"),
+    Option("steps", "--steps", "integer", None, "N", "the greatest number of steps", "minimize"),
+    Option("tol", "--tol", "number", None, "NUMBER", "the tolerance to reach", "minimize"),
+    Option("log", "--log", "text", None, "FILE", _LOG, "minimize"),
+    Option("log_every", "--log-every", "integer", 1, "N", "log every N-th step only", "minimize"),
+    Option(
+        "engine", "--engine", "choice", "auto", "ENGINE", "how to compute: auto, tape, numpy or native", FORMULA,
+        ("auto", "tape", "numpy", "native"),
+    ),
+    Option(
+        "dtype", "--dtype", "choice", "float64", "DTYPE", "precision of every operation: float64 or float32", FORMULA,
+        ("float64", "float32"),
+    ),
+    Option(
+        "kink", "--kink", "choice", "half", "RULE", "derivative of max and min at a tie: half to each, or tf", FORMULA,
+        ("half", "tf"),
+    ),
+    Option("seed", "--seed", "integer", 0, "N", "for random starts", FORMULA),
+    Option("data_root", "--data-root", "text", None, "FOLDER", "data files must lie below this folder", FORMULA),
+    Option("timeout", "--timeout", "number", None, "SECONDS", "the longest time for one file", FORMULA),
+    Option("jobs", "--jobs", "integer", 1, "N", "worker processes for several files", FORMULA),
+    Option("fail_fast", "--fail-fast", "flag", False, "", "stop at the first file that fails", FORMULA),
+    Option("exit_zero", "--exit-zero", "flag", False, "", "exit with 0 whatever came out", FORMULA),
+    Option("json", "--json", "flag", False, "", "one JSON object per file, on its own line", ALL),
+    Option("output", "--output", "text", None, "FILE", "write the results there", ALL),
+    Option("force", "--force", "flag", False, "", "let files that exist be replaced", ALL),
+    Option(
+        "format", "--format", "choice", "full", "FORMAT", "how problems are written: full, concise or github", ALL,
+        ("full", "concise", "github"),
+    ),
+    Option(
+        "color", "--color", "choice", "auto", "WHEN", "colours: auto, always or never", ALL,
+        ("auto", "always", "never"),
+    ),
+    Option("quiet", "-q --quiet", "flag", False, "", "no warnings, no progress", ALL),
+    Option("verbose", "-v --verbose", "flag", False, "", "say more: engines, points, times", ALL),
+)  # fmt: skip
+
+
+def of_command(command: str) -> tuple[Option, ...]:
+    """The options of a command, those of the methods of `minimize` excepted."""
+    return tuple(option for option in OPTIONS if command in option.commands)
+
+
+def takes_files(command: str) -> bool:
+    return command != "ops"
+
+
+def method_options() -> tuple[Option, ...]:
+    """The options of the optimizers, as the table of optimizers declares them (which imports NumPy)."""
+    from tapecli.optimize.first_order import OPTIMIZERS
+
+    owners: dict[str, list[str]] = {}
+    first: dict[str, tuple[object, str]] = {}
+    for method, entry in OPTIMIZERS.items():
+        for option in entry.options:
+            owners.setdefault(option.name, []).append(method)
+            first.setdefault(option.name, (option.default, option.help))
+    rows = []
+    for name, methods in owners.items():
+        default, help = first[name]
+        flags = "--" + name.replace("_", "-") + (" --lr" if name == "learning_rate" else "")
+        of = "every first-order method" if len(methods) == len(OPTIMIZERS) else ", ".join(methods)
+        kind, metavar = ("switch", "") if isinstance(default, bool) else ("number", "NUMBER")
+        rows.append(Option(name, flags, kind, None, metavar, f"{help} ({of})", "minimize"))
+    return tuple(rows)
+
+
+def methods() -> dict[str, str]:
+    """The names that --method takes, with a line of help each."""
+    from tapecli.optimize.first_order import OPTIMIZERS
+
+    return {name: entry.help for name, entry in OPTIMIZERS.items()}

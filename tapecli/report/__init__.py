@@ -1,0 +1,307 @@
+"""How results, warnings and errors reach people and programs. One `Report` counts, speaks and owns the exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tapecli.errors import TapeError
+from tapecli.report.text import clean, count, guard
+
+if TYPE_CHECKING:
+    from tapecli.report.faults import Fault
+    from tapecli.report.log import Log
+    from tapecli.report.output import Sink
+    from tapecli.report.progress import Progress
+    from tapecli.results import Check, Derivatives, Evaluation, Minimum, Step
+
+#: exit statuses beyond those of errors' codes
+BUG = 70
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Style:
+    """How to speak: chosen once per run, from the options."""
+
+    __slots__ = ("color_err", "color_out", "command", "format", "json", "quiet", "verbose")
+
+    def __init__(
+        self,
+        command: str,
+        *,
+        json: bool = False,
+        format: str = "full",
+        quiet: bool = False,
+        verbose: bool = False,
+        color_out: bool = False,
+        color_err: bool = False,
+    ) -> None:
+        self.command = command
+        self.json = json
+        self.format = format
+        self.quiet = quiet
+        self.verbose = verbose
+        self.color_out = color_out
+        self.color_err = color_err
+
+
+class Report:
+    """Says what came out, file by file, and remembers how it went. `files` is how many there are."""
+
+    def __init__(self, style: Style, out: Sink, err: Sink, files: int = 1) -> None:
+        self.style = style
+        self.out = out
+        self.err = err
+        self.files = files
+        self.many = files > 1
+        self.file = ""
+        self.codes: list[int] = []
+        self._code = 0
+        self._headed = False
+        self._spoke = False
+        self._warnings: list[Fault] = []
+        self.log: Log | None = None
+        self.progress: Progress | None = None
+
+    # the files, one after another
+
+    def begin(self, file: str) -> None:
+        """What follows is about `file`."""
+        self.file = file
+        self._code = 0
+        self._headed = False
+        self._warnings = []
+
+    def end(self) -> int:
+        """The exit status of the file that `begin` named."""
+        self.codes.append(self._code)
+        self.out.flush()
+        return self._code
+
+    def absorb(self, code: int, parts: list[tuple[bool, str]]) -> None:
+        """What another process said about one file, its texts with whether they are for standard error."""
+        for problem, text in parts:
+            if problem:
+                self.out.flush()
+                self.err.write(text)
+                self.err.flush()
+            else:
+                self.out.write(text)
+        self.out.flush()
+        self.codes.append(code)
+
+    def status(self) -> int:
+        """The exit status of the whole run."""
+        worst = max(self.codes, default=0)
+        if worst >= BUG or not self.many:
+            return worst
+        return 1 if worst else 0
+
+    def finish(self) -> None:
+        """The last word, where there were several files."""
+        if self.many and not self.style.json and not self.style.quiet and self.codes:
+            failed = sum(code != 0 for code in self.codes)
+            parts = ((len(self.codes) - failed, "done"), (failed, "failed"), (self.files - len(self.codes), "left out"))
+            said = ", ".join(f"{n:,} {what}" for n, what in parts if n)
+            self.tell(f"{count(self.files, 'file')}: {said}\n")
+
+    def failed(self) -> bool:
+        """Whether the file that is being told about has failed so far."""
+        return self._code != 0
+
+    def watcher(self, row: int | None) -> Callable[[Step], None] | None:
+        """What a minimisation calls at each step, or None where nobody looks on."""
+        log, progress = self.log, self.progress
+        if log is None:
+            return progress
+
+        def look(step: Step) -> None:
+            log.step(step, row)
+            if progress is not None:
+                progress(step)
+
+        return look
+
+    # speaking
+
+    def say(self, text: str) -> None:
+        """To standard output, or what stands for it."""
+        if self.progress is not None:
+            self.progress.close()
+        self.out.write(guard(text))
+
+    def tell(self, text: str) -> None:
+        """To standard error, after what was said so far."""
+        if self.progress is not None:
+            self.progress.close()
+        self.out.flush()
+        self.err.write(text if self.style.format == "github" else guard(text))
+        self.err.flush()
+
+    def fault(self, fault: Fault) -> None:
+        from tapecli.report.faults import render
+
+        if self.style.format == "full":  # an empty line stands between two of them
+            self.tell("\n" if self._spoke else "")
+            self._spoke = True
+        self.tell(render(fault, self.file, self.style.format, self.style.color_err) + "\n")
+
+    def warn(self, fault: Fault) -> None:
+        """A warning: to standard error, and into the next object of JSON."""
+        self._warnings.append(fault)
+        if not self.style.quiet:
+            self.fault(fault)
+
+    def warning(self, warning: TapeError) -> None:
+        """A warning that the formula itself gives rise to."""
+        from tapecli.report.faults import of_error
+
+        for fault in of_error(warning, "warning"):
+            self.warn(fault)
+
+    def detail(self, text: str) -> None:
+        """Something that -v asks for."""
+        if self.style.verbose and not self.style.quiet:
+            self.tell(f"{text}\n")
+
+    def error(self, error: TapeError, row: int | None = None, code: int | None = None) -> None:
+        """The file, or a row of its points, failed before there was a result."""
+        self._code = max(self._code, error.exit_code if code is None else code)
+        if self.style.json:
+            self._object({}, None, False, error, row)
+        self._tell_error(error)
+
+    def _tell_error(self, error: TapeError) -> None:
+        from tapecli.report.faults import of_error
+
+        for fault in of_error(error):
+            self.fault(fault)
+
+    # results
+
+    def evaluation(self, r: Evaluation, row: int | None, blame: TapeError | None) -> None:
+        from tapecli.report import records, shown
+
+        fields = records.of_evaluation(r) if self.style.json else {}
+        self._result(fields, lambda: shown.of_evaluation(r), r, row, blame)
+
+    def derivatives(self, r: Derivatives, row: int | None, blame: TapeError | None) -> None:
+        from tapecli.report import records, shown
+
+        fields = records.of_derivatives(r) if self.style.json else {}
+        self._result(fields, lambda: shown.of_derivatives(r), r, row, blame)
+
+    def minimum(self, r: Minimum, row: int | None, tolerance_asked: bool) -> None:
+        from tapecli.report import records, shown, verdicts
+        from tapecli.results import STOP_REASONS
+
+        code, error, warning = verdicts.of_minimum(r, tolerance_asked)
+        if warning is not None:
+            self._warnings.append(warning)
+        fields = records.of_minimum(r) if self.style.json else {}
+        sentence = STOP_REASONS.get(r.stop_reason, r.stop_reason)
+        self._result(fields, lambda: shown.of_minimum(r, sentence), r, row, error, code)
+        if warning is not None and not self.style.quiet:
+            self.fault(warning)
+
+    def check(self, r: Check, row: int | None) -> None:
+        from tapecli.report import records, shown, verdicts
+
+        code, faults = verdicts.of_check(r)
+        fields = records.of_check(r) if self.style.json else {}
+        self._result(fields, lambda: shown.of_check(r, self.style.color_out), r, row, None, code)
+        for fault in faults:
+            self.fault(fault)
+
+    def trace(self, stage: str, text: str, results: list[Derivatives], traces: int, blame: TapeError | None) -> None:
+        """What a formula was traced to, and the calls that were made of the result."""
+        from tapecli.report import shown
+
+        dtype = results[0].dtype if results else None
+        fields: dict[str, Any] = {}
+        if self.style.json:
+            calls = [{"at": r.at, "value": r.value, "gradient": r.gradient} for r in results]
+            fields = {"of": results[0].of, "dtype": dtype, "engine": results[0].engine} if results else {}
+            fields |= {"show": stage, "text": text, "calls": calls, "traces": traces}
+
+        def lines() -> list[str]:
+            body = [clean(line) for line in text.rstrip("\n").split("\n")]
+            return [*body, "", *shown.of_calls(results, traces, dtype == "float32")]
+
+        self._result(fields, lines, results[0] if results else None, None, blame)
+
+    def functions(self, functions: Sequence[tuple[str, str, str, str]]) -> None:
+        """The functions of the language."""
+        from tapecli.report import shown
+
+        if self.style.json:
+            keys = ("name", "signature", "help", "derivative")
+            rows = [dict(zip(keys, function, strict=True)) for function in functions]
+            self._object({"functions": rows}, None, True, None, None)
+        else:
+            self.say("\n".join(shown.of_functions(functions)) + "\n")
+
+    def _result(
+        self,
+        fields: dict[str, Any],
+        lines: Any,
+        r: Any,
+        row: int | None,
+        error: TapeError | None,
+        code: int | None = None,
+    ) -> None:
+        """One result: as JSON, or as the text that `lines()` makes; its error, if any, goes with it."""
+        if code is None:
+            code = error.exit_code if error is not None else 0
+        self._code = max(self._code, code)
+        if self.style.verbose and r is not None:
+            self.detail(f"engine {r.engine}, {r.dtype}{self._point(r, ', at ')}")
+        if self.style.json:
+            self._object(fields, getattr(r, "dtype", None), code == 0, error, row)
+        else:
+            self._text(lines(), r, row)
+        if error is not None:
+            self._tell_error(error)
+
+    def _object(
+        self, fields: dict[str, Any], dtype: str | None, ok: bool, error: TapeError | None, row: int | None
+    ) -> None:
+        from tapecli.report.encode import Encoder
+        from tapecli.report.faults import as_json, of_error
+
+        head: dict[str, Any] = {"schema": 1, "command": self.style.command}
+        if self.file:
+            head["file"] = self.file
+        if row is not None:
+            head["row"] = row
+        tail: dict[str, Any] = {}
+        if error is not None:
+            errors = [as_json(fault) for fault in of_error(error)]
+            tail["error"] = errors[0]
+            if len(errors) > 1:
+                tail["errors"] = errors
+        if self._warnings:
+            tail["warnings"] = [as_json(fault) for fault in self._warnings]
+            self._warnings = []
+        self.out.write(Encoder(dtype).object(head | {"ok": ok} | fields, tail) + "\n")
+
+    def _text(self, lines: list[str], r: Any, row: int | None) -> None:
+        """Lines for people, below the file and the row that they are about."""
+        if row is not None:
+            lines = [f"row {row}{self._point(r, ': ')}", *_indented(lines)]
+        if self.many:
+            head = [] if self._headed else [clean(self.file)]
+            self._headed = True
+            lines = [*head, *_indented(lines)]
+        self.say("\n".join(lines) + "\n")
+
+    def _point(self, r: Any, before: str) -> str:
+        """The point that the result is of; that of a minimum is told with its value."""
+        from tapecli.report.shown import point
+
+        return "" if hasattr(r, "stop_reason") or not r.at else before + point(r.at, r.dtype == "float32")
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return ["  " + line if line else "" for line in lines]

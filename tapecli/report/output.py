@@ -1,0 +1,155 @@
+"""Where results go: standard output, or a file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+from tapecli.errors import TapeError
+
+
+class Sink(Protocol):
+    """Takes text."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> object: ...
+
+
+class Unwritable(OSError):
+    """Results could not be written: a full disk, say. It is no fault of a formula."""
+
+
+class Stream:
+    """One of the standard streams, looked up late; a stream that is closed from the start swallows its text."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def write(self, text: str) -> None:
+        stream: TextIO | None = getattr(sys, self.name)
+        if stream is not None:
+            with told():
+                stream.write(text)
+
+    def flush(self) -> None:
+        stream: TextIO | None = getattr(sys, self.name)
+        if stream is not None:
+            with told():
+                stream.flush()
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """An error of writing as one that is told from errors of reading. A closed pipe stays what it is."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Unwritable(*error.args) from None
+
+
+def trouble(path: str, what: str, error: OSError) -> TapeError:
+    """The error for a file that the system refuses."""
+    return TapeError("file", f"{path} cannot be {what}: {(error.strerror or str(error)).lower()}")
+
+
+def exists(path: str) -> TapeError:
+    return TapeError("file", f"{path} exists already", hint="--force replaces it")
+
+
+def open_log(path: str, force: bool) -> TextIO:
+    """A file that grows as lines come in, for logs."""
+    try:
+        return open(path, "w" if force or _special(path) else "x", encoding="utf-8", errors="backslashreplace")
+    except FileExistsError:
+        raise exists(path) from None
+    except OSError as error:
+        raise trouble(path, "written", error) from None
+
+
+def _special(path: str) -> bool:
+    """Whether it is a terminal, a pipe or a device, which a file cannot take the place of."""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+@contextmanager
+def opened(path: str | None, force: bool) -> Iterator[Sink]:
+    """The sink for results. A file is written beside its final name and renamed at the end, or never if that fails."""
+    if path is None or path == "-":
+        yield Stream("stdout")
+        return
+    if os.path.isdir(path):
+        raise TapeError("file", f"{path} cannot be written: it is a folder")
+    if _special(path):
+        with open_log(path, force) as stream:
+            yield stream
+        return
+    final = os.path.realpath(path)
+    if not force and os.path.lexists(final):
+        raise exists(path)
+    temporary = os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.{os.getpid()}.tmp")
+    try:
+        stream = open(temporary, "x", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+    except OSError as error:
+        raise trouble(path, "written", error) from None
+    try:
+        with stream:
+            yield stream
+            _finish(stream, temporary, final, path, force)
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+
+
+def _finish(stream: TextIO, temporary: str, final: str, path: str, force: bool) -> None:
+    try:
+        stream.flush()
+        os.fsync(stream.fileno())
+        if force:
+            if os.path.exists(final):
+                os.chmod(temporary, stat.S_IMODE(os.stat(final).st_mode))
+            os.replace(temporary, final)
+        else:
+            _rename_to_new(temporary, final)
+        _sync_folder(os.path.dirname(final))
+    except FileExistsError:
+        raise exists(path) from None
+    except OSError as error:
+        raise trouble(path, "written", error) from None
+
+
+def _rename_to_new(temporary: str, final: str) -> None:
+    """A rename that never replaces: a file that appeared meanwhile stays."""
+    try:
+        os.link(temporary, final)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if os.path.lexists(final):
+            raise FileExistsError from None
+        os.rename(temporary, final)
+
+
+def _sync_folder(folder: str) -> None:
+    """The new name itself is on the disk, too."""
+    try:
+        handle = os.open(folder or ".", os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:  # not every file system can
+        pass
+    finally:
+        os.close(handle)

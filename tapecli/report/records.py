@@ -1,0 +1,88 @@
+"""The fields of each result as the JSON output has them, in its order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tapecli.results import Check, Derivatives, Evaluation, Minimum, Step
+
+
+def of_evaluation(r: Evaluation) -> dict[str, Any]:
+    return {"dtype": r.dtype, "engine": r.engine, "at": r.at, "values": r.values}
+
+
+def of_derivatives(r: Derivatives) -> dict[str, Any]:
+    """What was asked for: whatever is None is left out."""
+    fields: dict[str, Any] = {"of": r.of, "dtype": r.dtype, "engine": r.engine, "at": r.at, "value": r.value}
+    if r.gradient is not None and r.product is None:
+        fields["gradient"] = r.gradient
+    if r.hessian is not None:
+        fields["hessian"] = r.hessian
+    if r.jacobian is not None:
+        fields["jacobian"] = r.jacobian
+    if r.product is not None:
+        fields["product"] = r.product
+    return fields | {"connected": r.connected}
+
+
+def of_minimum(r: Minimum) -> dict[str, Any]:
+    return {
+        "of": r.of,
+        "dtype": r.dtype,
+        "engine": r.engine,
+        "method": r.method,
+        "steps": r.steps,
+        "evaluations": r.evaluations,
+        "stop_reason": r.stop_reason,
+        "converged": r.converged,
+        "value": r.value,
+        "at": r.at,
+        "gradient_norm": r.gradient_norm,
+        "seconds": round(r.seconds, 6),
+        "best": {"value": r.best_value, "at": r.best_at},
+        "traces": r.traces,
+    }
+
+
+def of_step(r: Step) -> dict[str, Any]:
+    return {"step": r.step, "value": r.value, "at": r.at, "gradient_norm": r.gradient_norm}
+
+
+def of_check(r: Check) -> dict[str, Any]:
+    expectations = [
+        {"line": e.line, "text": e.text, "ok": e.ok, "got": e.got, "wanted": e.wanted} for e in r.expectations
+    ]
+    derivatives = [
+        {
+            "wrt": d.wrt,
+            "order": d.order,
+            "ok": d.ok,
+            "tape": d.tape,
+            "numerical": d.numerical,
+            "error": d.error,
+            "method": d.method,
+        }
+        for d in r.derivatives
+    ]
+    return {
+        "of": r.of,
+        "dtype": r.dtype,
+        "engine": r.engine,
+        "at": r.at,
+        "expectations": expectations,
+        "derivatives": derivatives,
+    }
+
+
+def finite(r: Evaluation | Derivatives) -> bool:
+    """Whether every value and every derivative of the result is finite."""
+    from numpy import isfinite  # long there when there is a result
+
+    from tapecli.results import Derivatives
+
+    parts: list[Any] = [r.value] if isinstance(r, Derivatives) else list(r.values.values())
+    if isinstance(r, Derivatives):
+        for group in (r.gradient, r.jacobian, r.product, *(r.hessian or {}).values()):
+            parts += (group or {}).values()
+    return all(bool(isfinite(part).all()) for part in parts)

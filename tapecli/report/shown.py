@@ -1,0 +1,178 @@
+"""Each result as plain text for people. Every function returns lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from tapecli.report.numbers import array, block, rough, seconds, table, text_of
+from tapecli.report.text import clean, count, width
+
+if TYPE_CHECKING:
+    from tapecli.results import Check, Derivatives, Evaluation, Minimum
+
+#: The Hessian is one labelled table up to this many variables' entries.
+TABLE = 10
+
+
+def point(at: dict[str, Any], single: bool) -> str:
+    """A point on one line: `x = 1, y = 2`."""
+    parts = []
+    for name, x in at.items():
+        first, *more = array(x, single)
+        parts.append(f"{name} = {first}{' …' if more else ''}")
+    return ", ".join(parts)
+
+
+def _unnamed(name: str) -> bool:
+    return name[:1] == "_" and name[1:].isdigit()
+
+
+def of_evaluation(r: Evaluation) -> list[str]:
+    single = r.dtype == "float32"
+    if len(r.values) == 1:
+        ((name, value),) = r.values.items()
+        if _unnamed(name):
+            return array(value, single)
+    return block(r.values, single, indent="")
+
+
+def of_derivatives(r: Derivatives) -> list[str]:
+    single = r.dtype == "float32"
+    lines = [] if r.product is not None else block({r.of: r.value}, single, indent="")
+    remarks = {name: f"{r.of} does not depend on {name}" for name, yes in r.connected.items() if not yes}
+    if r.gradient is not None and r.product is None:
+        lines += ["gradient", *block(r.gradient, single, remarks=remarks)]
+    if r.hessian is not None:
+        lines += ["Hessian", *_hessian(r.hessian, r.at, single)]
+    if r.jacobian is not None:
+        lines += ["Jacobian", *block(r.jacobian, single, remarks=remarks)]
+    if r.product is not None:
+        lines += [f"Hessian of {r.of} times the direction", *block(r.product, single, remarks=remarks)]
+    return lines
+
+
+def _labels(name: str, shape: tuple[int, ...]) -> list[str]:
+    """`x`, or `x[1]`, `x[2]` …: the entries of a variable by name."""
+    labels = [name + "["] if shape else [name]
+    for axis, n in enumerate(shape):
+        last = axis == len(shape) - 1
+        labels = [f"{label}{i}{']' if last else ', '}" for label in labels for i in range(1, n + 1)]
+    return labels
+
+
+def _hessian(blocks: dict[str, dict[str, Any]], at: dict[str, Any], single: bool) -> list[str]:
+    """One table with the names of rows and columns where it is small, else the blocks one by one."""
+    shapes = _shapes(blocks)
+    if sum(_size(shape) for shape in shapes.values()) <= TABLE:
+        labels = [label for name, shape in shapes.items() for label in _labels(name, shape)]
+        rows = [["", *labels]]
+        for row, columns in blocks.items():
+            parts = [columns[name].reshape(_size(shapes[row]), -1) for name in shapes]
+            for i in range(_size(shapes[row])):
+                cells = [text_of(float(entry), single) for part in parts for entry in part[i]]
+                rows.append([labels[len(rows) - 1], *cells])
+        lines = table(rows, right=frozenset(range(1, len(labels) + 1)))
+        if max(map(width, lines)) <= 120:
+            return lines
+    result = []
+    for row, columns in blocks.items():
+        for column, part in columns.items():
+            flat = part if part.ndim <= 1 else part.reshape(_size(shapes[row]), -1)
+            result += block({f"{row}, {column}": flat}, single)
+    return result
+
+
+def _shapes(blocks: dict[str, dict[str, Any]]) -> dict[str, tuple[int, ...]]:
+    """The shape of each variable: the diagonal block has it twice."""
+    return {name: columns[name].shape[: columns[name].ndim // 2] for name, columns in blocks.items()}
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size
+
+
+def of_minimum(r: Minimum, sentence: str) -> list[str]:
+    single = r.dtype == "float32"
+    lines = []
+    if isfinite(r.value):
+        lines += [f"{r.of} = {text_of(r.value, single)} at", *block(r.at, single)]
+    if _better(r):
+        lines += [f"best seen: {r.of} = {text_of(r.best_value, single)} at", *block(r.best_at, single)]
+    lines.append("")
+    work = [count(r.steps, "step"), count(r.evaluations, "evaluation"), seconds(r.seconds)]
+    lines.append(f"{r.method}: {', '.join(work)}")
+    lines.append(f"{sentence}; the gradient norm is {rough(r.gradient_norm)}")
+    return lines
+
+
+def _better(r: Minimum) -> bool:
+    """Whether the best point that was seen is worth showing beside the one that is handed out."""
+    if not isfinite(r.value):
+        return isfinite(r.best_value)
+    return abs(r.best_value - r.value) > 1e-9 * max(1.0, abs(r.value))
+
+
+def of_check(r: Check, color: bool) -> list[str]:
+    single = r.dtype == "float32"
+
+    def mark(ok: bool) -> str:
+        return "ok" if ok else "FAILED"
+
+    rows, others = [], []
+    for e in r.expectations:
+        said = "" if e.ok else difference(e, single)
+        rows.append([mark(e.ok), f"line {e.line}", clean(e.text), said])
+    for d in r.derivatives:
+        order = {1: "gradient", 2: "Hessian"}.get(d.order, f"order {d.order}")
+        said = f"differs by {rough(d.error)} ({clean(d.method)})"
+        if not d.ok:
+            said += f": {brief(d.tape, single)}, numerically {brief(d.numerical, single)}"
+        others.append([mark(d.ok), order, clean(d.wrt), said])
+    lines = [line for part in (rows, others) if part for line in table(part)]
+    if color:
+        lines = [_painted(line) for line in lines]
+    held = sum(e.ok for e in r.expectations)
+    agreed = sum(d.ok for d in r.derivatives)
+    parts = [f"{held} of {count(len(r.expectations), 'expectation')}"] if r.expectations else []
+    parts += [f"{agreed} of {count(len(r.derivatives), 'derivative')}"] if r.derivatives else []
+    return [*lines, f"{' and '.join(parts)} held" if parts else "nothing to check"]
+
+
+def difference(e: Any, single: bool) -> str:
+    """What an expectation got, and what it wanted where it says so."""
+    got = f"got {brief(e.got, single)}"
+    return got if e.wanted is None else f"{got}, wanted {brief(e.wanted, single)}"
+
+
+def _painted(line: str) -> str:
+    """The line of a check, its mark coloured."""
+    mark = line.split(None, 1)[0]
+    return line.replace(mark, f"\x1b[{'32' if mark == 'ok' else '1;31'}m{mark}\x1b[0m", 1)
+
+
+def brief(x: Any, single: bool) -> str:
+    """A value on one line."""
+    if isinstance(x, (bool, str)) or x is None:
+        return str(x).lower() if isinstance(x, bool) else clean(str(x))
+    first, *more = array(x, single)
+    return first + (" …" if more else "")
+
+
+def of_calls(results: list[Derivatives], traces: int, single: bool) -> list[str]:
+    """The calls of a traced function: the point, the value and the gradient of each, and how often it was traced."""
+    rows = [["call", "at", results[0].of, "gradient"]] if results else []
+    for k, r in enumerate(results, 1):
+        rows.append([str(k), point(r.at, single), brief(r.value, single), point(r.gradient or {}, single)])
+    return [*(table(rows, indent="") if rows else []), f"traces: {traces}"]
+
+
+def of_functions(functions: Sequence[tuple[str, str, str, str]]) -> list[str]:
+    """The functions of the language: how each is written, what it is, its derivative."""
+    rows = [["function", "what it is", "derivative"]]
+    rows += [[clean(signature), clean(help), clean(derivative)] for _, signature, help, derivative in functions]
+    return table(rows, indent="")

@@ -1,0 +1,70 @@
+"""What a result means for whoever asked: the error or the warning that goes with it, and the exit status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tapecli.errors import CODES, TapeError
+from tapecli.report import INTERRUPTED
+from tapecli.report.faults import Fault
+from tapecli.report.numbers import rough
+
+if TYPE_CHECKING:
+    from tapecli.results import Check, Minimum
+
+#: computed, but the answer is no
+NO = 1
+
+#: A gradient below this, relative to the value, is no reason to warn.
+FLAT = 1e-6
+
+_ADVICE = {
+    "nonfinite": "try a smaller --learning-rate, another start (--at) or another --method",
+    "timeout": "give it more time (--timeout), or start nearer (--at)",
+    "max_evaluations": "start nearer (--at), or try another --method",
+    "stalled": "start elsewhere (--at), or try another --method",
+    "steps": "more --steps, another --learning-rate or another --method may get there",
+}
+
+
+def of_minimum(r: Minimum, tolerance_asked: bool) -> tuple[int, TapeError | None, Fault | None]:
+    """The exit status of a minimisation, its error where it failed, and a warning where it is not to be trusted."""
+    reason = r.stop_reason
+    norm = f"the gradient norm is still {rough(r.gradient_norm)}"
+    if reason == "interrupted":
+        message = f"interrupted after {r.steps} steps; {norm}"
+        return INTERRUPTED, None, Fault("warning", "minimize", message, None, None, None)
+    if reason == "nonfinite":
+        message = f"the numbers ran off: after {r.steps} steps the value or its gradient is not finite"
+        return CODES["nonfinite"][0], TapeError("nonfinite", message, hint=_ADVICE[reason]), None
+    if r.converged:
+        return 0, None, None
+    from tapecli.results import STOP_REASONS
+
+    if reason == "steps" and not tolerance_asked and r.gradient_norm <= FLAT * max(1.0, abs(r.value)):
+        return 0, None, None  # nobody asked for more, and it looks like a minimum
+    message = f"not converged: {STOP_REASONS.get(reason, reason)}, and {norm}"
+    if reason in ("timeout", "max_evaluations", "stalled") or (reason == "steps" and tolerance_asked):
+        return CODES["limit"][0], TapeError("limit", message, hint=_ADVICE[reason]), None
+    return 0, None, Fault("warning", "minimize", message, None, None, _ADVICE.get(reason))
+
+
+def of_check(r: Check) -> tuple[int, list[Fault]]:
+    """The exit status of a check, and a fault for everything that did not hold."""
+    from tapecli.report.shown import brief, difference
+
+    single = r.dtype == "float32"
+    faults = []
+    for e in r.expectations:
+        if not e.ok:
+            said = difference(e, single)
+            label = f"got {brief(e.got, single)}"
+            faults.append(Fault("error", "expect", f"`{e.text}` does not hold: {said}", e.place, label, None))
+    for d in r.derivatives:
+        if not d.ok:
+            what = {1: "the gradient", 2: "the Hessian"}.get(d.order, f"the derivative of order {d.order}")
+            of = f" of {r.of}" if r.of else ""
+            message = f"{what}{of} with respect to {d.wrt} differs from the numerical one by {rough(d.error)}"
+            hint = "a kink or a jump near the point can do this; anything else is a fault of tapecli: please report it"
+            faults.append(Fault("error", "derivative", message, None, None, hint))
+    return (NO if faults else 0), faults
