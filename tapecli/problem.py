@@ -69,6 +69,7 @@ class Problem:
         self._settings = settings
         self._data: dict[Any, list[Array]] = {}
         self._others: dict[Any, Problem] = {}
+        self._given: dict[str, Array] = {}
         self.formula = self._build({})
         self.runner = Runner(self.formula, settings.engine, settings.dtype)
 
@@ -159,9 +160,8 @@ class Problem:
                     raise TapeError("name", f"there is no point `{name}`", hint=hint)
                 values.update(self.points[name])
             else:
-                number = language.evaluate_expression(text, f"--at {name}", self.formula)
-                values.update(self._values({name: number}))
-        return values
+                values[name] = language.evaluate_expression(text, f"--at {name}", self.formula)
+        return self._placed(values)[1]
 
     def rows(self, path: str) -> list[dict[str, Array]]:
         """A point per row of a CSV file, whose columns are names."""
@@ -230,16 +230,24 @@ class Problem:
         """This problem, or the one that is built anew where `at` changes what shapes rest on."""
         formula = self.formula
         given = {name: value for name, value in at.items() if name in formula.fixed or name not in formula.inputs}
-        if not given:
+        given = {**self._given, **given}
+        key = _key(given)
+        if key == _key(self._given):
             return self
-        key = tuple((name, value.tobytes()) for name, value in sorted(given.items()))
         if key not in self._others:
             other = Problem.__new__(Problem)
             other.__dict__.update(self.__dict__)
-            other.formula, other._others = self._build(given), {}
+            other.formula, other._given, other._others = self._build(given), given, {}
             other.runner = Runner(other.formula, self.runner.engine, self.dtype)
             self._others[key] = other
         return self._others[key]
+
+    def _placed(self, at: Values | None) -> tuple[Problem, dict[str, Array]]:
+        """The problem at a point, and the point as arrays. What shapes rest on comes first, for the other shapes."""
+        first = {name: value for name, value in (at or {}).items() if name in self.formula.fixed}
+        problem = self._with(self._values(first))
+        point = problem._values(at)
+        return problem._with(point), point
 
     # ---- evaluation ----
 
@@ -251,7 +259,7 @@ class Problem:
                 return formula.goal.output.name, formula.goal.output.node
             if not formula.outputs:
                 raise TapeError(
-                    "usage", f"`{self.name}` has no output", hint="end it with an expression, or with minimize …"
+                    "syntax", f"`{self.name}` has no output", hint="end it with an expression, or with minimize …"
                 )
             return formula.outputs[-1].name, formula.outputs[-1].node
         for output in formula.outputs:
@@ -289,12 +297,12 @@ class Problem:
         """The point as results show it: the variables, and whatever else was given."""
         dtype = self.dtype
         values = {name: at.get(name, value) for name, value in self.start.items()}
-        return {name: np.asarray(value, dtype=dtype) for name, value in {**values, **at}.items()}
+        with np.errstate(all="ignore"):
+            return {name: np.asarray(value, dtype=dtype) for name, value in {**values, **at}.items()}
 
     def evaluate(self, *, at: Values | None = None, of: str | None = None) -> Evaluation:
         """The values of all outputs, or of one."""
-        point = self._values(at)
-        self = self._with(point)
+        self, point = self._placed(at)
         chosen = (
             [self._output(of)]
             if of is not None or not self.formula.outputs
@@ -337,8 +345,7 @@ class Problem:
         self, *, order: int = 1, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
     ) -> Derivatives:
         """Value and gradient (order 1), and the Hessian (order 2), of a scalar output."""
-        point = self._values(at)
-        self = self._with(point)
+        self, point = self._placed(at)
         name, node = self._scalar(of, "use the Jacobian for arrays, or sum the output")
         names = self._wrt(wrt)
         n = len(names)
@@ -373,8 +380,7 @@ class Problem:
         self, *, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
     ) -> Derivatives:
         """The derivative of every entry of an output."""
-        point = self._values(at)
-        self = self._with(point)
+        self, point = self._placed(at)
         name, node = self._output(of)
         names = self._wrt(wrt)
         (value, *found), engine = self.runner.run("jacobian", node, names, point)
@@ -391,11 +397,12 @@ class Problem:
         of: str | None = None,
     ) -> Derivatives:
         """The Hessian times a direction; names that the direction leaves out count as zero."""
-        point, along = self._values(at), self._values(direction)
-        self = self._with(point)
+        self, point = self._placed(at)
+        along = self._values(direction)
         name, node = self._scalar(of, "sum the output")
         names = self._wrt(list(along) if wrt is None else wrt)
-        extra = [np.asarray(along.get(x, np.zeros(self.formula.names[x].shape)), dtype=self.dtype) for x in names]
+        with np.errstate(all="ignore"):
+            extra = [np.asarray(along.get(x, np.zeros(self.formula.names[x].shape)), dtype=self.dtype) for x in names]
         (value, *rest), engine = self.runner.run("hvp", node, names, point, extra)
         derived = self._derived(name, node, names, point, engine, value, gradient=rest[: len(names)])
         return derived._replace(product=dict(zip(names, rest[len(names) :], strict=True)))
@@ -458,27 +465,30 @@ class Problem:
         """Minimises (or maximises) the objective. Options by Keras' names, as a mapping or as keywords."""
         from tapecli.minimizing import minimize
 
-        point = self._values(at)
-        return minimize(self._with(point), point, method, steps, tol, {**(options or {}), **more}, callback, timeout)
+        problem, point = self._placed(at)
+        return minimize(problem, point, method, steps, tol, {**(options or {}), **more}, callback, timeout)
 
     def check(self, *, at: Values | None = None) -> Check:
         """Runs the `expect` lines and holds every derivative against a numerical one."""
         from tapecli.checking import check
 
-        point = self._values(at)
-        return check(self._with(point), point)
+        return check(*self._placed(at))
 
     def blame(self, result: Evaluation | Derivatives) -> TapeError:
         """Which operation first made a result not finite, and where it stands."""
         from tapecli.blaming import blame
 
-        return blame(self._with(self._values(result.at)), result)
+        return blame(self._placed(result.at)[0], result)
 
     def traced(self, *, of: str | None = None, order: int = 1) -> Any:
         """What tracing this problem gives: see `tapecli.showing.Trace`."""
         from tapecli.showing import Trace
 
         return Trace(self, of, order)
+
+
+def _key(given: Mapping[str, Array]) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, value.tobytes()) for name, value in sorted(given.items()))
 
 
 def parse(

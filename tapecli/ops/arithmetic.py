@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tapecli.core import Array, Masked, Op, elementwise
+from tapecli.core import TABLE, Array, Masked, Op, elementwise
 
 R = "real"
 
@@ -15,7 +15,7 @@ def _truth(ufunc: np.ufunc) -> Any:
     """A comparison that answers 1 and 0 in the precision of its arguments: truth counts in arithmetic."""
 
     def kernel(x: Array, y: Array) -> Array:
-        return ufunc(x, y).astype(np.result_type(x, y))
+        return np.asarray(ufunc(x, y)).astype(np.result_type(x, y))
 
     return kernel
 
@@ -82,11 +82,21 @@ neg: Op = elementwise(
     points=((1.5,), (-2.0,)),
     doc="-x",
 )
+def _slope(g: Any, x: Any, exponent: float) -> Any:
+    """n x^(n-1) of a literal exponent n; by a kernel of its own where n - 1 would round."""
+    if not exponent:
+        return None
+    less_one = exponent - 1.0
+    if less_one + 1.0 == exponent and exponent - less_one == 1.0:
+        return g * (exponent * power(x, exponent=less_one))
+    return g * TABLE["power_dx"](x, exponent)
+
+
 power: Op = elementwise(
     "power",
     kernel=_exponent,
     complex=_exponent,
-    vjps=(lambda g, out, x, exponent: g * (exponent * power(x, exponent=exponent - 1.0)) if exponent else None,),
+    vjps=(lambda g, out, x, exponent: _slope(g, x, exponent),),
     domain="real; x > 0 unless the exponent is whole",
     points=((1.5,), (0.3,)),
     doc="x to a literal power; defined for negative x where the exponent is whole",

@@ -1,8 +1,7 @@
-"""Hyperbolic functions and their inverses, and what is built of exp and log: sigmoid, softplus, logaddexp and others."""
+"""Hyperbolic functions and their inverses, and what is built of exp and log: sigmoid, softplus, logaddexp, ..."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,29 @@ def _of_inverse(f: np.ufunc) -> Any:
     return lambda x: f(np.true_divide(1.0, x))
 
 
+def _sech2(x: Array) -> Any:
+    """`4 e / (1 + e)^2` with e = exp(-2|x|), in few roundings."""
+    e = np.exp(-2.0 * np.abs(x))
+    return e / (0.25 + e * (0.5 + 0.25 * e))
+
+
+def _sigmoid(x: Array) -> Any:
+    """`1 / (1 + e)` or `e / (1 + e)` with e = exp(-|x|), corrected for the rounding of `1 + e`."""
+    e = np.exp(-np.abs(x))
+    s = 1.0 + e
+    q = np.exp(np.minimum(x, 0.0)) / s
+    return q + q * (((s - 1.0) - e) / s)
+
+
+def _sigmoid_d1(x: Array) -> Any:
+    e = np.exp(-np.abs(x))
+    return e / (1.0 + e * (2.0 + e))
+
+
+def _softplus(x: Array) -> Any:
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+
+
 sinh: Op = elementwise(
     "sinh",
     kernel=np.sinh,
@@ -47,7 +69,7 @@ cosh: Op = elementwise(
 )
 tanh: Op = elementwise(
     "tanh",
-    kernel=late("hyperbolic", "tanh"),
+    kernel=np.tanh,
     complex=np.tanh,
     vjps=(lambda g, out, x: g * sech2(x),),  # 1 - out^2 loses everything in the tails
     domain=R,
@@ -56,7 +78,7 @@ tanh: Op = elementwise(
 )
 sech2: Op = elementwise(
     "sech2",
-    kernel=late("hyperbolic", "sech2"),
+    kernel=_sech2,
     complex=lambda x: 1.0 / np.cosh(x) ** 2,
     vjps=(lambda g, out, x: -2.0 * g * (out * tanh(x)),),
     domain=R,
@@ -83,23 +105,6 @@ coth: Op = elementwise(
 )
 
 _sech = late("hyperbolic", "sech")
-_tanh = tanh.kernel
-#: asinh(1), where the second derivative of sech vanishes, as a sum.
-_ZERO = (0.881373587019543, -2.250545892825866e-17)
-
-
-def _sech_d2(x: Array) -> Any:
-    """`sech (tanh^2 - sech^2)`; around its zero z, sech^3 (sinh - 1)(sinh + 1) with sinh(x) - sinh(z) by addition theorems."""
-    a = np.abs(np.asarray(x, dtype=np.float64))
-    s, t = _sech(a), _tanh(a)
-    d = (a - _ZERO[0]) - _ZERO[1]
-    near = np.abs(d) < 0.4
-    d = np.where(near, d, 0.0)
-    rise = 2.0 * np.sinh(0.5 * d) ** 2 + math.sqrt(2.0) * np.sinh(d)
-    result = np.where(near, s * s * s * rise * (rise + 2.0), s * ((t - s) * (t + s)))
-    return result.astype(np.result_type(x, np.float32), copy=False)
-
-
 sech: Op = elementwise(
     "sech",
     kernel=_sech,
@@ -111,7 +116,7 @@ sech: Op = elementwise(
 )
 sech_d1: Op = elementwise(
     "sech_d1",
-    kernel=lambda x: -(_sech(x) * _tanh(x)),
+    kernel=lambda x: -(_sech(x) * np.tanh(x)),
     complex=lambda x: -np.tanh(x) / np.cosh(x),
     vjps=(lambda g, out, x: g * sech_d2(x),),
     domain=R,
@@ -120,7 +125,7 @@ sech_d1: Op = elementwise(
 )
 sech_d2: Op = elementwise(
     "sech_d2",
-    kernel=_sech_d2,
+    kernel=late("elementary", "sech_d2"),
     complex=lambda x: (1.0 - 2.0 / np.cosh(x) ** 2) / np.cosh(x),
     vjps=(lambda g, out, x: g * (sech_d1(x) * (1.0 - 6.0 * sech2(x))),),
     domain=R,
@@ -140,7 +145,7 @@ acosh: Op = elementwise(
     "acosh",
     kernel=late("hyperbolic", "arccosh"),
     complex=np.arccosh,
-    vjps=(lambda g, out, x: g / (sqrt(x - 1.0) * sqrt(x + 1.0)),),
+    vjps=(lambda g, out, x: g / sqrt(x - 1.0) / sqrt(x + 1.0),),
     domain="x >= 1",
     points=((1.5,), (3.0,), (1.0001,), (1e8,)),
     doc="the inverse hyperbolic cosine",
@@ -202,21 +207,9 @@ acsch: Op = elementwise(
     doc="asinh(1 / x)",
 )
 
-#: sqrt(1/2), where the second derivative of asech vanishes, as a sum.
-_HALF = (0.7071067811865476, -4.833646656726457e-17)
-
 
 def _asech_d1(x: Array) -> Any:
     return np.where(np.less(x, 0.0), np.nan, np.true_divide(-1.0, x)) / np.sqrt((1.0 - x) * (1.0 + x))
-
-
-def _asech_d2(x: Array) -> Any:
-    """`(1 - 2 x^2) / (x^2 (1 - x^2)^1.5)`, the numerator factored at its zero."""
-    v = np.asarray(x, dtype=np.float64)
-    s = (1.0 - v) * (1.0 + v)
-    above = -2.0 * ((v - _HALF[0]) - _HALF[1]) * (v + _HALF[0])
-    result = np.where(v < 0.0, np.nan, above / (s * np.sqrt(s))) / v / v
-    return result.astype(np.result_type(x, np.float32), copy=False)
 
 
 asech: Op = elementwise(
@@ -239,7 +232,7 @@ asech_d1: Op = elementwise(
 )
 asech_d2: Op = elementwise(
     "asech_d2",
-    kernel=_asech_d2,
+    kernel=late("elementary", "asech_d2"),
     complex=None,
     vjps=(lambda g, out, x: g * _asech_d3(x),),
     domain="0 < x < 1",
@@ -257,7 +250,7 @@ def _asech_d3(x: Any) -> Any:
 
 sigmoid: Op = elementwise(
     "sigmoid",
-    kernel=late("hyperbolic", "sigmoid"),
+    kernel=_sigmoid,
     complex=lambda x: 1.0 / (1.0 + np.exp(-x)),
     vjps=(lambda g, out, x: g * sigmoid_d1(x),),
     domain=R,
@@ -266,7 +259,7 @@ sigmoid: Op = elementwise(
 )
 sigmoid_d1: Op = elementwise(
     "sigmoid_d1",
-    kernel=late("hyperbolic", "sigmoid_d1"),
+    kernel=_sigmoid_d1,
     complex=lambda x: 0.25 / np.cosh(0.5 * x) ** 2,
     vjps=(lambda g, out, x: -g * (out * tanh(0.5 * x)),),
     domain=R,
@@ -275,7 +268,7 @@ sigmoid_d1: Op = elementwise(
 )
 softplus: Op = elementwise(
     "softplus",
-    kernel=late("hyperbolic", "softplus"),
+    kernel=_softplus,
     complex=None,
     vjps=(lambda g, out, x: g * sigmoid(x),),
     domain=R,
@@ -341,9 +334,18 @@ logaddexp_d2: Op = elementwise(
 
 
 def _xdivy(x: Array, y: Array) -> Any:
-    return np.where(np.equal(x, 0.0) & np.equal(y, 0.0), 0.0, np.true_divide(x, y)).astype(
-        np.result_type(x, y), copy=False
-    )
+    zero = np.equal(x, 0.0) & np.equal(y, 0.0)
+    return np.where(zero, 0.0, np.true_divide(x, y)).astype(np.result_type(x, y), copy=False)
+
+
+def _xlogy(x: Array, y: Array) -> Any:
+    zero = np.equal(x, 0.0) & np.greater_equal(y, 0.0)
+    return np.where(zero, 0.0, x * np.log(y)).astype(np.result_type(x, y), copy=False)
+
+
+def _xlog1py(x: Array, y: Array) -> Any:
+    zero = np.equal(x, 0.0) & np.greater_equal(y, -1.0)
+    return np.where(zero, 0.0, x * np.log1p(y)).astype(np.result_type(x, y), copy=False)
 
 
 xdivy: Op = elementwise(
@@ -357,7 +359,7 @@ xdivy: Op = elementwise(
 )
 xlogy: Op = elementwise(
     "xlogy",
-    kernel=late("elementary", "xlogy"),
+    kernel=_xlogy,
     complex=None,
     vjps=(lambda g, out, x, y: g * log(y), lambda g, out, x, y: g * xdivy(x, positive(y))),
     domain="real; y > 0",
@@ -366,7 +368,7 @@ xlogy: Op = elementwise(
 )
 xlog1py: Op = elementwise(
     "xlog1py",
-    kernel=late("elementary", "xlog1py"),
+    kernel=_xlog1py,
     complex=None,
     vjps=(lambda g, out, x, y: g * log1p(y), lambda g, out, x, y: g * xdivy(x, positive(1.0 + y))),
     domain="real; y > -1",

@@ -51,7 +51,7 @@ def _length(start: int, stop: int, step: int) -> int:
 
 
 def _replaced(x: Shape, axis: int, n: int) -> Shape:
-    return x[:axis] + (n,) + x[axis + 1 :]
+    return (*x[:axis], n, *x[axis + 1:])
 
 
 def _embed(x: Array, axis: int, n: int, start: int, stop: int, step: int) -> Array:
@@ -65,7 +65,8 @@ def _scatter(x: Array, index: Index, axis: int, n: int) -> Array:
     out = np.zeros(_replaced(x.shape, axis, n), dtype=x.dtype)
     if x.ndim == 1 and x.dtype == np.float64:
         return np.bincount(index.array, weights=x, minlength=n)
-    np.add.at(out, (slice(None),) * axis + (index.array,), x)
+    where: Any = (slice(None),) * axis + (index.array,)
+    np.add.at(out, where, x)
     return out
 
 

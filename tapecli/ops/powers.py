@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tapecli.core import Array, Op, elementwise, shape_of
-from tapecli.ops.arithmetic import abs, equal, less_equal, logical_and, not_equal, select
+from tapecli.ops.arithmetic import equal, not_equal, select
+from tapecli.ops.late import late, wide
 from tapecli.ops.linear import _expand, _sum_shape
 
 R = "real"
@@ -22,7 +23,7 @@ exp: Op = elementwise(
     complex=np.exp,
     vjps=(lambda g, out, x: g * out,),
     domain=R,
-    points=((0.5,), (-3.0,), (20.0,)),
+    points=((0.5,), (-3.0,), (20.0,), (-700.0,)),
     doc="e to the power x",
 )
 expm1: Op = elementwise(
@@ -40,7 +41,7 @@ exp2: Op = elementwise(
     complex=None,
     vjps=(lambda g, out, x: g * (LN2 * out),),
     domain=R,
-    points=((0.5,), (-3.0,)),
+    points=((0.5,), (-3.0,), (1e-9,), (600.0,)),
     doc="2 to the power x",
 )
 exp10: Op = elementwise(
@@ -58,7 +59,7 @@ log: Op = elementwise(
     complex=np.log,
     vjps=(lambda g, out, x: g / positive(x),),
     domain=POSITIVE,
-    points=((0.5,), (3.0,), (1e-8,)),
+    points=((0.5,), (3.0,), (1e-8,), (1.0001,), (1e200,)),
     doc="the natural logarithm",
 )
 log1p: Op = elementwise(
@@ -76,7 +77,7 @@ log2: Op = elementwise(
     complex=np.log2,
     vjps=(lambda g, out, x: g / LN2 / positive(x),),
     domain=POSITIVE,
-    points=((0.5,), (3.0,)),
+    points=((0.5,), (3.0,), (1e-8,), (1.0001,), (1e200,)),
     doc="the logarithm to base 2",
 )
 log10: Op = elementwise(
@@ -85,7 +86,7 @@ log10: Op = elementwise(
     complex=np.log10,
     vjps=(lambda g, out, x: g / LN10 / positive(x),),
     domain=POSITIVE,
-    points=((0.5,), (3.0,)),
+    points=((0.5,), (3.0,), (1e-8,), (1.0001,), (1e200,)),
     doc="the logarithm to base 10",
 )
 
@@ -109,40 +110,124 @@ sqrt: Op = elementwise(
     complex=np.sqrt,
     vjps=(lambda g, out, x: g * (0.5 / positive(out)),),
     domain="x >= 0",
-    points=((0.5,), (3.0,), (1e-8,)),
+    points=((0.5,), (3.0,), (1e-8,), (1e200,)),
     doc="the square root",
 )
+_cbrt = late("elementary", "cbrt")
 cbrt: Op = elementwise(
     "cbrt",
-    kernel=np.cbrt,
+    kernel=_cbrt,
     complex=None,
-    vjps=(lambda g, out, x: g / (3.0 * out * out),),
+    vjps=(lambda g, out, x: g * cbrt_d1(x),),
     domain=R,
-    points=((0.5,), (-3.0,), (27.0,)),
+    points=((0.5,), (-3.0,), (27.0,), (1e-9,), (1e30,)),
     doc="the cube root",
 )
+
+
+def _cbrt_d1(x: Array) -> Any:
+    root = _cbrt(x)
+    return np.true_divide(1.0, 3.0 * (root * root))
+
+
+cbrt_d1: Op = elementwise(
+    "cbrt_d1",
+    kernel=_cbrt_d1,
+    complex=None,
+    vjps=(lambda g, out, x: g * (out / x / -1.5),),
+    domain="x ≠ 0",
+    points=((0.5,), (-3.0,), (27.0,), (1e-9,), (1e30,)),
+    doc="1 / (3 cbrt(x)^2), the derivative of cbrt",
+)
+
+
+@wide
+def _power_log(x: Array, y: Array, k: int) -> Any:
+    """`x^y log(x)^k`, 0 at x = 0, y >= 0; where the power alone would leave the numbers, by way of its square root."""
+    log = np.log(x) ** k
+    p = np.power(x, y)
+    root = np.power(x, 0.5 * y)
+    inside = (p > 1e-290) & (p < math.inf)
+    result = np.where(inside, p * log, (root * log) * root)
+    return np.where((x == 0.0) & (y >= 0.0), 0.0, result)
+
+
+@wide
+def _power_dxy(x: Array, y: Array) -> Any:
+    """`x^(y-1) (1 + y log(x))`; at x = 0 its limit, 0 at the origin."""
+    log = np.log(x)
+    slope = _dx(x, y)
+    root = np.power(x, 0.5 * y) / np.sqrt(x)  # where the power alone would underflow
+    low = (np.absolute(slope) < 1e-290) & (x > 0.0)
+    result = np.where(low, (root * (1.0 + y * log)) * root, slope * (np.true_divide(1.0, y) + log))
+    return np.where((x == 0.0) & ((y > 1.0) | (y == 0.0)), 0.0, result)
+
+
+_BASES = ((1.5, 0.7), (0.3, -2.2), (2.0, 3.0), (10.0, 0.25), (1e-3, 1.75), (250.0, 12.5))
+_WHERE = "x > 0, or y whole"
+_dx = late("elementary", "power_dx")
 pow: Op = elementwise(
     "pow",
     kernel=np.power,
     complex=np.power,
-    vjps=(
-        lambda g, out, x, y: _base_part(g, x, y),
-        lambda g, out, x, y: _exponent_part(g, out, x, y),
-    ),
-    domain="x > 0, or y whole",
-    points=((1.5, 0.7), (0.3, -2.2), (2.0, 3.0), (10.0, 0.25)),
+    vjps=(lambda g, out, x, y: g * power_dx(x, y), lambda g, out, x, y: g * power_log(x, y, k=1)),
+    domain=_WHERE,
+    points=_BASES,
     doc="x to the power y",
+)
+power_dx: Op = elementwise(
+    "power_dx",
+    kernel=_dx,
+    complex=lambda x, y: y * x ** (y - 1.0),
+    vjps=(lambda g, out, x, y: g * power_dxx(x, y), lambda g, out, x, y: g * power_dxy(x, y)),
+    domain=_WHERE,
+    points=_BASES,
+    doc="y x^(y-1), the derivative of x^y by x; 0 where y is 0",
+)
+power_log: Op = elementwise(
+    "power_log",
+    kernel=_power_log,
+    complex=lambda x, y, k: x**y * np.log(x) ** k,
+    vjps=(
+        lambda g, out, x, y, k: g * (power_dxy(x, y) if k == 1 else _power_log_dx(x, y, k)),
+        lambda g, out, x, y, k: g * power_log(x, y, k=k + 1),
+    ),
+    domain="x > 0",
+    points=_BASES,
+    doc="x^y log(x)^k, the k-th derivative of x^y by y; 0 at x = 0, y >= 0",
+)
+power_dxx: Op = elementwise(
+    "power_dxx",
+    kernel=late("elementary", "power_dxx"),
+    complex=lambda x, y: y * (y - 1.0) * x ** (y - 2.0),
+    vjps=(lambda g, out, x, y: g * _power_dxxx(x, y), lambda g, out, x, y: g * _power_dxxy(x, y)),
+    domain=_WHERE,
+    points=_BASES,
+    doc="y (y-1) x^(y-2), the second derivative of x^y by x",
+)
+power_dxy: Op = elementwise(
+    "power_dxy",
+    kernel=_power_dxy,
+    complex=lambda x, y: x ** (y - 1.0) * (1.0 + y * np.log(x)),
+    vjps=(lambda g, out, x, y: g * _power_dxxy(x, y), lambda g, out, x, y: g * _power_log_dx(x, y, 2)),
+    domain="x > 0",
+    points=_BASES,
+    doc="x^(y-1) (1 + y log(x)), the mixed derivative of x^y",
 )
 
 
-def _base_part(g: Any, x: Any, y: Any) -> Any:
-    """y x^(y-1); 0 where y is 0, since x^0 is the constant 1, at 0 too."""
-    return select(equal(y, 0.0), 0.0, g * (y * pow(x, y - 1.0)))
+def _power_log_dx(x: Any, y: Any, k: int) -> Any:
+    """`x^(y-1) log(x)^(k-1) (y log(x) + k)`."""
+    return y * power_log(x, y - 1.0, k=k) + k * power_log(x, y - 1.0, k=k - 1)
 
 
-def _exponent_part(g: Any, out: Any, x: Any, y: Any) -> Any:
-    """x^y log(x), which tends to 0 at x = 0 for y > 0; 0^0 counts as 1 along y."""
-    return select(logical_and(equal(x, 0.0), less_equal(0.0, y)), 0.0, g * (out * log(x)))
+def _power_dxxx(x: Any, y: Any) -> Any:
+    weight = y * (y - 1.0) * (y - 2.0)
+    return select(equal(weight, 0.0), 0.0, weight * pow(x, y - 3.0))
+
+
+def _power_dxxy(x: Any, y: Any) -> Any:
+    return (2.0 * y - 1.0) * pow(x, y - 2.0) + y * (y - 1.0) * power_log(x, y - 2.0, k=1)
 
 
 def _ratio(x: Array, y: Array) -> Array:
@@ -161,11 +246,11 @@ ratio: Op = elementwise(
     kernel=_ratio,
     complex=None,
     vjps=(
-        lambda g, out, x, y: g * (ratio(y, x) * ratio(y, x) / _nonzero(hypot(x, y))),
-        lambda g, out, x, y: -g * (out * ratio(y, x) / _nonzero(hypot(x, y))),
+        lambda g, out, x, y: g * (ratio(y, x) * (ratio(y, x) / _nonzero(hypot(x, y)))),
+        lambda g, out, x, y: -g * (out * (ratio(y, x) / _nonzero(hypot(x, y)))),
     ),
     domain=R,
-    points=((1.5, 2.0), (-0.3, 0.2), (1e-3, 1e3)),
+    points=((1.5, 2.0), (-0.3, 0.2), (1e-3, 1e3), (-3.0, -3.5)),
     doc="x / hypot(x, y): the cosine of the angle of (x, y); 0 at the origin",
 )
 hypot: Op = elementwise(
@@ -174,12 +259,12 @@ hypot: Op = elementwise(
     complex=None,
     vjps=(lambda g, out, x, y: g * ratio(x, y), lambda g, out, x, y: g * ratio(y, x)),
     domain=R,
-    points=((1.5, 2.0), (-0.3, 0.2), (1e-3, 1e3)),
+    points=((1.5, 2.0), (-0.3, 0.2), (1e-3, 1e3), (-3.0, -3.5)),
     doc="sqrt(x^2 + y^2) without overflow; its derivative at the origin is 0",
 )
 
 
-def _norm(x: Array, axes: tuple[int, ...]) -> Array:
+def _norm(x: Array, axes: tuple[int, ...]) -> Any:
     with np.errstate(all="ignore"):
         scale = np.max(np.abs(x), axis=axes, keepdims=True, initial=0.0)
         safe = np.where((scale > 0.0) & np.isfinite(scale), scale, 1.0)
@@ -193,7 +278,7 @@ norm: Op = Op(
     kernel=_norm,
     complex=None,
     shape=lambda x, axes: _sum_shape(x, axes=axes),
-    vjps=(lambda g, out, x, axes: _expand(g / _nonzero(out), shape_of(x), axes) * x,),
+    vjps=(lambda g, out, x, axes: _expand(g, shape_of(x), axes) * (x / _expand(_nonzero(out), shape_of(x), axes)),),
     domain=R,
     points=(),
     doc="sqrt(sum(x^2)) along axes without overflow; its derivative at the origin is 0",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tapecli.core import Array, Op, elementwise
-from tapecli.ops.late import late
+from tapecli.ops.late import late, wide
 
 R = "real"
 NO_POLE = "real; not 0, -1, -2, …"
@@ -19,11 +19,12 @@ _GAMMAS = ((0.5,), (3.3,), (1e-5,), (30.0,), (-1.7,), (1.4616,))
 _exp_neg_sq = late("hyperbolic", "exp_neg_sq")
 
 
+@wide
 def _exp_neg_sq_d1(x: Array) -> Any:
     """`-2 x exp(-x^2)`; in the tail exp is a product of roots, so that only the result leaves the normal numbers."""
     root = _exp_neg_sq(0.5 * x)
     tail = -2.0 * x * root * root * root * root
-    return np.where(np.abs(x) > 26.0, tail, -2.0 * x * _exp_neg_sq(x)).astype(np.result_type(x), copy=False)
+    return np.where(np.abs(x) > 26.0, tail, -2.0 * x * _exp_neg_sq(x))
 
 
 exp_neg_sq: Op = elementwise(
@@ -62,14 +63,49 @@ erfc: Op = elementwise(
     points=(*_LINE, (20.0,)),
     doc="1 - erf(x), exact in the tail",
 )
+_gamma = late("gammas", "gamma")
+_digamma = late("polygammas", "digamma")
+_trigamma = late("polygammas", "trigamma")
+
+
+@wide
+def _gamma_d(x: Array, n: int) -> Any:
+    """`gamma psi` or `gamma (psi^2 + psi')`; far left, where gamma alone underflows, with gamma at x + 8."""
+    psi = _digamma(x)
+    factor = psi if n == 1 else psi * psi + _trigamma(x)
+    low = np.less(x, -160.0)
+    result = _gamma(x) * factor
+    if not np.any(low):
+        return result
+    v = np.where(low, x, -160.5)
+    shifted = _gamma(v + 8.0) * factor
+    for k in range(8):
+        shifted = shifted / (v + k)
+    return np.where(low, shifted, result)
+
+
+def _gamma_d3(x: Any) -> Any:
+    psi = digamma(x)
+    return gamma(x) * (psi * psi * psi + 3.0 * (psi * trigamma(x)) + polygamma(x, n=2))
+
+
 gamma: Op = elementwise(
     "gamma",
-    kernel=late("gammas", "gamma"),
+    kernel=_gamma,
     complex=None,
-    vjps=(lambda g, out, x: g * (out * digamma(x)),),
+    vjps=(lambda g, out, x: g * gamma_d(x, n=1),),
     domain=NO_POLE,
     points=_GAMMAS,
     doc="the gamma function",
+)
+gamma_d: Op = elementwise(
+    "gamma_d",
+    kernel=_gamma_d,
+    complex=None,
+    vjps=(lambda g, out, x, n: g * (gamma_d(x, n=2) if n == 1 else _gamma_d3(x)),),
+    domain=NO_POLE,
+    points=_GAMMAS,
+    doc="the first or second derivative of gamma",
 )
 lgamma: Op = elementwise(
     "lgamma",
@@ -82,7 +118,7 @@ lgamma: Op = elementwise(
 )
 digamma: Op = elementwise(
     "digamma",
-    kernel=late("polygammas", "digamma"),
+    kernel=_digamma,
     complex=None,
     vjps=(lambda g, out, x: g * trigamma(x),),
     domain=NO_POLE,
@@ -91,7 +127,7 @@ digamma: Op = elementwise(
 )
 trigamma: Op = elementwise(
     "trigamma",
-    kernel=late("polygammas", "trigamma"),
+    kernel=_trigamma,
     complex=None,
     vjps=(lambda g, out, x: g * polygamma(x, n=2),),
     domain=NO_POLE,

@@ -92,9 +92,9 @@ def _asin_d1(x: Array) -> Any:
     return np.true_divide(1.0, np.sqrt((1.0 - x) * (1.0 + x)))
 
 
-def _atan_d1(x: Array) -> Any:
-    h = np.hypot(1.0, x)  # 1 + x*x would overflow
-    return 1.0 / h / h
+def _atan_d1(x: Array, unit: float) -> Any:
+    s = 1.0 + x * x
+    return np.where(np.isfinite(s), unit / s, np.true_divide(unit, x) / x)
 
 
 asin_d1: Op = elementwise(
@@ -110,11 +110,11 @@ asin_d1: Op = elementwise(
 atan_d1: Op = elementwise(
     "atan_d1",
     kernel=_atan_d1,
-    complex=lambda x: 1.0 / (1.0 + x * x),
-    vjps=(lambda g, out, x: -2.0 * g * (x * out * out),),
+    complex=lambda x, unit: unit / (1.0 + x * x),
+    vjps=(lambda g, out, x, unit: -2.0 * g * (x * (out / unit) * out),),
     domain=R,
     points=((0.5,), (-3.0,), (1e-9,), (1e8,)),
-    doc="1 / (1 + x^2), the derivative of atan",
+    doc="unit / (1 + x^2), the derivative of atan in units of an angle",
 )
 asin: Op = elementwise(
     "asin",
@@ -138,7 +138,7 @@ atan: Op = elementwise(
     "atan",
     kernel=np.arctan,
     complex=np.arctan,
-    vjps=(lambda g, out, x: g * atan_d1(x),),
+    vjps=(lambda g, out, x: g * atan_d1(x, unit=1.0),),
     domain=R,
     points=((0.5,), (-3.0,), (1e-9,), (1e8,)),
     doc="the inverse tangent",
@@ -148,7 +148,7 @@ atan: Op = elementwise(
 def _asec_d1(x: Any) -> Any:
     """`1 / (|x| sqrt(x^2 - 1))`, whose product rule adds terms of one sign."""
     a = abs(x)
-    return 1.0 / a / (sqrt(a - 1.0) * sqrt(a + 1.0))
+    return 1.0 / a / sqrt(a - 1.0) / sqrt(a + 1.0)
 
 
 asec: Op = elementwise(
@@ -173,7 +173,7 @@ acot: Op = elementwise(
     "acot",
     kernel=_of_inverse(np.arctan),
     complex=_of_inverse(np.arctan),
-    vjps=(lambda g, out, x: -g * atan_d1(x),),
+    vjps=(lambda g, out, x: -g * atan_d1(x, unit=1.0),),
     domain="real, x ≠ 0",
     points=((0.5,), (-3.0,), (1e-5,), (1e8,)),
     doc="atan(1 / x)",
@@ -239,7 +239,7 @@ atand: Op = elementwise(
     "atand",
     kernel=late("trig", "atand"),
     complex=None,
-    vjps=(lambda g, out, x: g * (RADIAN * atan_d1(x)),),
+    vjps=(lambda g, out, x: g * atan_d1(x, unit=RADIAN),),
     domain=R,
     points=((0.5,), (-3.0,), (1e-9,), (1e8,)),
     doc="the inverse tangent in degrees",
@@ -276,7 +276,7 @@ _sinc_d4 = late("trig", "sinc_d")
 
 
 def _sinc_d(x: Array, n: int) -> Any:
-    """The n-th derivative of sinc; from the fifth on less accurate: series near 0, then the recurrence of the kernel."""
+    """The n-th derivative of sinc; from the fifth on less accurate: series, then recurrence."""
     if n <= 4:
         return _sinc_d4(x, n)
     x = np.asarray(x)
