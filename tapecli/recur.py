@@ -1,7 +1,7 @@
 """Recurrences as one op: `loop(carry, rows, *constants)` runs a body of its own graph once for each row.
 
-The body maps a carry and a row to the next carry and an output row. The op's result is the last carry and all output
-rows, one after the other in a flat array, so that it is a value like any other. Its derivative is a loop over the rows
+The body maps carries and rows to the next carries and outputs. The op's result is the last carries and all outputs,
+one after the other in a flat array, so that it is a value like any other. Its derivative is a loop over the rows
 backwards, made by the one tape there is from the body's own graph, and so is itself differentiable, to any order.
 
 Reverse mode needs the carries of all steps. A loop of n steps is therefore built as about sqrt(n) loops of sqrt(n)
@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tapecli.core import Array, Op, Shape, shape_of
-from tapecli.derive import pullback, record
+from tapecli.derive import ones_like, pullback, record, zeros_like
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay
-from tapecli.ops.linear import concat, reshape, slice_
+from tapecli.ops.linear import concat, reshape, slice_, sum_
 from tapecli.rewrite import simplify
 from tapecli.tape import number_of
 
@@ -29,82 +30,91 @@ SEGMENT = 32
 
 
 class Body:
-    """What a loop does in one step: a graph from `(carry, row, *constants)` to `(next carry, output row)`.
+    """What a loop does in one step: a graph from carries, rows and constants to the next carries and the outputs.
 
-    `carry`, `row` and `out` are the lengths of these flat arrays, `constants` the shapes of what stays the same.
+    `carry`, `row`, `out` and `constants` are lists of shapes. Between steps the carries are values of their own; only
+    the op's arguments and result are flat: `m` entries of carries, `p` of a step's rows, `q` of its outputs.
     """
 
     __slots__ = (
-        "_adjoint",
-        "_code",
-        "_tracked",
-        "carry",
-        "constants",
-        "graph",
-        "inputs",
-        "memo",
-        "out",
-        "outputs",
-        "row",
+        *("_adjoint", "_code", "_tracked", "memo"),
+        *("carry", "constants", "graph", "inputs", "m", "out", "outputs", "p", "q", "row"),
     )
 
-    def __init__(self, f: Callable[..., tuple[Any, Any]], carry: int, row: int, constants: Sequence[Shape]) -> None:
-        self.carry = carry
-        self.row = row
+    def __init__(
+        self,
+        f: Callable[[list[Any], list[Any], list[Any]], tuple[list[Any], list[Any]]],
+        carry: Sequence[Shape],
+        row: Sequence[Shape],
+        constants: Sequence[Shape],
+    ) -> None:
+        self.carry = tuple(carry)
+        self.row = tuple(row)
         self.constants = tuple(constants)
         graph = Graph()
-        shapes = [(carry,), (row,), *self.constants]
-        inputs = [graph.input(f"loop {i}", shape) for i, shape in enumerate(shapes)]
-        outputs = [out if isinstance(out, Node) else graph.literal(out) for out in f(*inputs)]
-        self.outputs, left = simplify(outputs, {}, np.float64)
+        inputs = [graph.input(f"loop {i}", s) for i, s in enumerate((*self.carry, *self.row, *self.constants))]
+        after, outs = f(*self.grouped(inputs))
+        found = [out if isinstance(out, Node) else graph.literal(out) for out in (*after, *outs)]
+        self.outputs, left = simplify(found, {}, np.float64)
         self.inputs = [left.get(node) for node in inputs]
-        self.graph = self.outputs[0].graph
-        self.out = self.outputs[1].size
+        self.out = tuple(node.shape for node in self.outputs[len(self.carry) :])
+        self.m, self.p, self.q = total(self.carry), total(self.row), total(self.out)
         self._code: dict[Any, Any] = {}
         self._tracked: Body | None = None
         self._adjoint: Body | None = None
         self.memo: tuple[Any, tuple[Any, ...], Any] | None = None
 
-    def function(self, *values: Any) -> list[Any]:
+    def grouped(self, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        """Values in order as carries, rows and constants."""
+        a, b = len(self.carry), len(self.carry) + len(self.row)
+        return list(values[:a]), list(values[a:b]), list(values[b:])
+
+    def function(self, values: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """One step on values of any kind."""
         base = next(number_of(value) for value in values)
         onto = base.graph if isinstance(base, Node) else None
         literal = base.dtype.type if onto is None else onto.literal
         given = {node: value for node, value in zip(self.inputs, values, strict=True) if node is not None}
-        return replay(self.outputs, given, literal, onto)
+        found = replay(self.outputs, given, literal, onto)
+        return found[: len(self.carry)], found[len(self.carry) :]
 
     @property
     def tracked(self) -> Body:
-        """The body that also puts out the carry it began with."""
+        """The body that puts out the carries it began with."""
         if self._tracked is None:
 
-            def f(carry: Any, row: Any, *constants: Any) -> tuple[Any, Any]:
-                return self.function(carry, row, *constants)[0], carry
+            def f(carry: list[Any], row: list[Any], constants: list[Any]) -> tuple[list[Any], list[Any]]:
+                return self.function([*carry, *row, *constants])[0], carry
 
             self._tracked = Body(f, self.carry, self.row, self.constants)
         return self._tracked
 
     @property
     def adjoint(self) -> Body:
-        """The body of the loop backwards: the carry is the cotangent of the carry and, added up, those of the
-        constants; a row is a step's first carry, its row, and the cotangent of its output; the output is the
-        cotangent of the row."""
+        """The body of the loop backwards. Its carries are the cotangents of the carries and, added up, those of the
+        constants; its rows are a step's first carries, its rows, and the cotangents of its outputs; its outputs are
+        the cotangents of the rows."""
         if self._adjoint is None:
-            m, p, q = self.carry, self.row, self.out
-            sizes = [math.prod(shape) for shape in self.constants]
+            n, k = len(self.carry), len(self.row)
 
-            def f(carry: Any, row: Any, *constants: Any) -> tuple[Any, Any]:
-                g, sums = piece(carry, 0, m), piece(carry, m, m + sum(sizes))
-                begin, given, g_out = piece(row, 0, m), piece(row, m, m + p), piece(row, m + p, m + p + q)
-                result, recording, sources = record(
-                    lambda *xs: concat(*self.function(*xs), axis=0), [begin, given, *constants], range(2 + len(sizes))
-                )
-                found = pullback(result, recording, sources, concat(g, g_out, axis=0))
-                flat = [reshape(c, shape=(n,)) for c, n in zip(found[2:], sizes, strict=True)]
-                total = sums + (concat(*flat, axis=0) if flat else sums)
-                return concat(found[0], total, axis=0), found[1]
+            def f(carry: list[Any], row: list[Any], constants: list[Any]) -> tuple[list[Any], list[Any]]:
+                values = [*row[: n + k], *constants]
 
-            self._adjoint = Body(f, m + sum(sizes), m + p + q, self.constants)
+                def dotted(*xs: Any) -> Any:
+                    """The step's results times their cotangents: its gradient is what is wanted."""
+                    after, outs = self.function(xs)
+                    terms = zip((*after, *outs), (*carry[:n], *row[n + k :]), strict=True)
+                    whole: Any = 0.0
+                    for result, g in terms:
+                        whole = whole + sum_(result * g, axes=tuple(range(len(shape_of(g)))))
+                    return whole
+
+                result, recording, sources = record(dotted, values, range(len(values)))
+                found = pullback(result, recording, sources, ones_like(result))
+                sums = [known + more for known, more in zip(carry[n:], found[n + k :], strict=True)]
+                return [*found[:n], *sums], found[n : n + k]
+
+            self._adjoint = Body(f, (*self.carry, *self.constants), (*self.carry, *self.row, *self.out), self.constants)
         return self._adjoint
 
     def code(self, dtype: Any) -> tuple[list[Any], list[Any], list[int], list[int | None]]:
@@ -119,10 +129,16 @@ class Body:
                 if node.op is LITERAL:
                     values[slot[node.index]] = node.params["value"].astype(dtype)
                 elif node.op is not INPUT:
-                    calls.append((node.op.kernel, node.params, slot[node.index], [slot[a.index] for a in node.args]))
+                    kernel = partial(node.op.kernel, **node.params) if node.params else node.op.kernel
+                    calls.append((kernel, slot[node.index], [slot[a.index] for a in node.args]))
             entries = [None if node is None else slot.get(node.index) for node in self.inputs]
             self._code[dtype] = (values, calls, [slot[node.index] for node in self.outputs], entries)
         return self._code[dtype]  # type: ignore[no-any-return]
+
+
+def total(shapes: Sequence[Shape]) -> int:
+    """The number of entries of arrays of these shapes together."""
+    return sum(math.prod(shape) for shape in shapes)
 
 
 def piece(x: Any, start: int, stop: int) -> Any:
@@ -130,27 +146,43 @@ def piece(x: Any, start: int, stop: int) -> Any:
     return slice_(x, axis=0, start=start, stop=stop, step=1)
 
 
+def _parts(flat: Array, shapes: Sequence[Shape]) -> list[Array]:
+    """Views of the last dimension of `flat`, one for each shape."""
+    parts, at = [], 0
+    for shape in shapes:
+        size = math.prod(shape)
+        parts.append(flat[..., at : at + size].reshape(flat.shape[:-1] + shape))
+        at += size
+    return parts
+
+
 def _kernel(carry: Array, rows: Array, *constants: Array, body: Body) -> Array:
     dtype = np.result_type(carry)
-    template, calls, (next_carry, out_row), entries = body.code(dtype)
+    template, calls, results, entries = body.code(dtype)
     slots = list(template)
-    for entry, value in zip(entries[2:], constants, strict=True):
+    into, given, fixed = body.grouped(entries)
+    for entry, value in zip(fixed, constants, strict=True):
         if entry is not None:
             slots[entry] = value
-    m, n, q = body.carry, rows.shape[0], body.out
-    result = np.empty(m + n * q, dtype=dtype)
+    m, n, c = body.m, rows.shape[0], len(body.carry)
+    result = np.empty(m + n * body.q, dtype=dtype)
+    outs = list(zip(results[c:], _parts(result[m:].reshape(n, body.q), body.out), strict=True))
+    streams = [(entry, part) for entry, part in zip(given, _parts(rows, body.row), strict=True) if entry is not None]
+    state: list[Any] = [part[()] for part in _parts(carry, body.carry)]
     with np.errstate(all="ignore"):
         for k in range(n):
-            if entries[0] is not None:
-                slots[entries[0]] = carry
-            if entries[1] is not None:
-                slots[entries[1]] = rows[k]
-            for kernel, params, out, args in calls:
-                slots[out] = kernel(*[slots[i] for i in args], **params)
-            carry = slots[next_carry]
-            if q:
-                result[m + k * q : m + (k + 1) * q] = slots[out_row]
-    result[:m] = carry
+            for entry, value in zip(into, state, strict=True):
+                if entry is not None:
+                    slots[entry] = value
+            for entry, part in streams:
+                slots[entry] = part[k]
+            for kernel, out, args in calls:
+                slots[out] = kernel(*[slots[i] for i in args])
+            for slot, part in outs:
+                part[k] = slots[slot]
+            state = [slots[slot] for slot in results[:c]]
+    for part, value in zip(_parts(result[:m], body.carry), state, strict=True):
+        part[...] = value
     return result
 
 
@@ -159,14 +191,14 @@ def _backwards(g: Any, args: tuple[Any, ...], body: Body) -> Any:
     if body.memo is not None and body.memo[0] is g and all(x is y for x, y in zip(body.memo[1], args, strict=True)):
         return body.memo[2]
     carry, rows, *constants = args
-    n, m, q = shape_of(rows)[0], body.carry, body.out
+    n, m, q = shape_of(rows)[0], body.m, body.q
     kept = loop(carry, rows, *constants, body=body.tracked)
     begins = reshape(piece(kept, m, m + n * m), shape=(n, m))
     g_out = reshape(piece(g, m, m + n * q), shape=(n, q))
     every = concat(begins, rows, g_out, axis=1)
     back = slice_(every, axis=0, start=n - 1, stop=-1, step=-1)
-    sums = [reshape(c, shape=(math.prod(shape_of(c)),)) for c in constants]
-    start = concat(piece(g, 0, m), *[s - s for s in sums], axis=0)
+    sums = [zeros_like(reshape(c, shape=(math.prod(shape_of(c)),))) for c in constants]
+    start = concat(piece(g, 0, m), *sums, axis=0)
     result = loop(start, back, *constants, body=body.adjoint)
     body.memo = (g, args, result)  # the rules of all arguments ask for it, one after the other
     return result
@@ -176,7 +208,7 @@ def _rule(i: int) -> Callable[..., Any]:
     def rule(g: Any, out: Any, *args: Any, body: Body) -> Any:
         result = _backwards(g, args, body)
         sizes = [math.prod(shape_of(c)) for c in args[2:]]
-        m, n, p = body.carry, shape_of(args[1])[0], body.row
+        m, n, p = body.m, shape_of(args[1])[0], body.p
         if i == 0:
             return piece(result, 0, m)
         if i == 1:
@@ -194,7 +226,7 @@ loop: Op = Op(
     kind="dense",
     kernel=_kernel,
     complex=None,
-    shape=lambda carry, rows, *constants, body: (body.carry + rows[0] * body.out,),
+    shape=lambda carry, rows, *constants, body: (body.m + rows[0] * body.q,),
     vjps=_rule,
     domain="real",
     points=(),
@@ -204,19 +236,19 @@ loop: Op = Op(
 
 def steps(carry: Any, rows: Any, constants: Sequence[Any], body: Body) -> tuple[Any, Any]:
     """The last carry and the output rows of a loop, built of loops of about sqrt(n) steps where n is large."""
-    n, m, q = shape_of(rows)[0], body.carry, body.out
+    n, m, q = shape_of(rows)[0], body.m, body.q
     if n <= SEGMENT:
         result = loop(carry, rows, *constants, body=body)
         return piece(result, 0, m), reshape(piece(result, m, m + n * q), shape=(n, q))
     length = math.isqrt(n)
     count = n // length
-    whole = reshape(slice_(rows, axis=0, start=0, stop=count * length, step=1), shape=(count, length * body.row))
+    whole = reshape(slice_(rows, axis=0, start=0, stop=count * length, step=1), shape=(count, length * body.p))
 
-    def segment(inner: Any, row: Any, *given: Any) -> tuple[Any, Any]:
-        result = loop(inner, reshape(row, shape=(length, body.row)), *given, body=body)
-        return piece(result, 0, m), piece(result, m, m + length * q)
+    def segment(inner: list[Any], row: list[Any], given: list[Any]) -> tuple[list[Any], list[Any]]:
+        result = loop(inner[0], row[0], *given, body=body)
+        return [piece(result, 0, m)], [piece(result, m, m + length * q)]
 
-    outer = Body(segment, m, length * body.row, body.constants)
+    outer = Body(segment, [(m,)], [(length, body.p)], body.constants)
     result = loop(carry, whole, *constants, body=outer)
     last, first = piece(result, 0, m), reshape(piece(result, m, m + count * length * q), shape=(count * length, q))
     if count * length == n:

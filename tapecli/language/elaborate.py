@@ -40,6 +40,17 @@ class Context(NamedTuple):
     tie: float
 
 
+def binds(statement: syntax.Statement) -> tuple[str, ...]:
+    """The names of values that a statement binds."""
+    if isinstance(statement, syntax.Declare):
+        return (statement.name,)
+    if isinstance(statement, syntax.Bind):
+        return statement.names
+    if isinstance(statement, syntax.Data):
+        return tuple(column.name for column in statement.columns)
+    return ()
+
+
 class Elaborator:
     """Runs the statements of one file."""
 
@@ -62,7 +73,10 @@ class Elaborator:
         self.warnings: list[TapeError] = []
         self.errors: list[TapeError] = []
         self._random: Any = None
+        bound = {name for statement in module.statements for name in binds(statement)}
         for name, value in context.free.items():
+            if name in bound:
+                continue
             self.input(name, "var", value, None, None, Place(self.source, 0, 0))
 
     def run(self) -> Formula:
@@ -107,16 +121,10 @@ class Elaborator:
             self._break(statement)
 
     def _break(self, statement: syntax.Statement) -> None:
-        """Marks the names that a wrong statement was to bind."""
-        if isinstance(statement, syntax.Declare):
-            names: tuple[str, ...] = (statement.name,)
-        elif isinstance(statement, syntax.Bind):
-            names = statement.names
-        elif isinstance(statement, syntax.Data):
-            names = tuple(column.name for column in statement.columns)
-        else:
-            names = ()
-        for name in names:
+        """Marks the names that a wrong statement was to bind: their uses are not reported again."""
+        if isinstance(statement, syntax.Define):
+            self.machine.broken.add(statement.name)
+        for name in binds(statement):
             self.scope.values.setdefault(name, Broken())
 
     # ---- helpers ----

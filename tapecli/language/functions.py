@@ -13,7 +13,7 @@ from tapecli.errors import Source, TapeError, nearest
 from tapecli.language.builtins import BUILTINS
 from tapecli.language.calculus import Builtin
 from tapecli.language.machine import Machine
-from tapecli.language.values import Frame, Function, Scope
+from tapecli.language.values import FollowUp, Frame, Function, Scope
 
 #: Ops of the table that are functions of the language, under the same name.
 DIRECT = frozenset(
@@ -47,6 +47,8 @@ def call(m: Machine, frame: Frame, name: str, args: list[Any], keys: dict[str, A
             return
         function = library(m).function(name)
     if function is None:
+        if name in m.broken:
+            raise FollowUp
         m.stack.append(_otherwise(m, frame, name, args, keys))
         return
     if keys:

@@ -46,6 +46,8 @@ class Machine:
         self.recurrences: list[Any] = []
         self.known: dict[Node, Array] = {}
         self.used: set[str] = set()
+        #: functions whose definition was wrong
+        self.broken: set[str] = set()
         self._serial = 0
         self.options: dict[str, Any] = {"tie": 0.5, "draw": None, "schedule": None}
         self._numbers: dict[int, Array | None] = {}

@@ -16,7 +16,7 @@ from tapecli.graph import LITERAL, Node, dependents, needed, replay, shape_text
 from tapecli.language.machine import Machine
 from tapecli.language.sweeps import full, joint
 from tapecli.language.values import Axis, Frame, Range, Scope, Swept, Tuple
-from tapecli.ops.linear import Index, concat, reshape
+from tapecli.ops.linear import Index, reshape
 from tapecli.recur import Body, piece, steps
 
 #: How often a body is built again because a state turns out to be larger than its start.
@@ -128,16 +128,14 @@ def _run(m: Machine, loop: Recurrence, states: list[Any], results: list[Any], ev
     given = [*loop.states, loop.step, *loop.streams]
     constants = _constants(outputs, given)
     sizes = [math.prod(shape) for shape in shapes]
-    rows = [("step", ()), *((p, p.shape) for p in loop.streams)]
+    rows = [(), *(placeholder.shape for placeholder in loop.streams)]
 
-    def step(carry: Any, row: Any, *outside: Any) -> tuple[Any, Any]:
-        values = _unpacked(carry, shapes) + _unpacked(row, [shape for _, shape in rows])
-        env = dict(zip([*given, *constants], [*values, *outside], strict=True))
-        found = replay(outputs, env, carry.graph.literal, carry.graph)
-        after = concat(*[reshape(x, shape=(n,)) for x, n in zip(found, sizes, strict=True)], axis=0)
-        return after, after if every else piece(after, 0, 0)
+    def step(carry: list[Any], row: list[Any], outside: list[Any]) -> tuple[list[Any], list[Any]]:
+        env = dict(zip([*given, *constants], [*carry, *row, *outside], strict=True))
+        after = replay(outputs, env, carry[0].graph.literal, carry[0].graph)
+        return after, after if every else []
 
-    body = Body(step, sum(sizes), sum(math.prod(shape) for _, shape in rows), [node.shape for node in constants])
+    body = Body(step, shapes, rows, [node.shape for node in constants])
     n = len(loop.values)
     table = [m.graph.literal(loop.values[:, None]), *(_flat(m, node, n) for node in loop.streams.values())]
     start = m.graph.add(TABLE["concat"], [_vector(m, node) for node in starts], {"axis": 0})

@@ -110,7 +110,7 @@ def run(
         while True:
             value_array, norm_array, *after = compiled.run(*state, number + 1.0)
             value, norm, point = float(value_array), float(norm_array), tuple(state[:count])
-            if value < best[0]:
+            if value <= best[0]:  # of equal values the later point is the one that descent ended at
                 best = (value, point)
             if see is not None:
                 see(number, value, norm, point)

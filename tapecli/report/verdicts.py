@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 #: computed, but the answer is no
 NO = 1
 
-#: A gradient below this, relative to the value, is no reason to warn.
-FLAT = 1e-6
+#: A gradient below this, relative to the value, is no reason to warn: what is left is rounding.
+FLAT = {"float64": 1e-6, "float32": 1e-3}
 
 _ADVICE = {
     "nonfinite": "try a smaller --learning-rate, another start (--at) or another --method",
@@ -41,7 +41,7 @@ def of_minimum(r: Minimum, tolerance_asked: bool) -> tuple[int, TapeError | None
         return 0, None, None
     from tapecli.results import STOP_REASONS
 
-    if reason == "steps" and not tolerance_asked and r.gradient_norm <= FLAT * max(1.0, abs(r.value)):
+    if reason == "steps" and not tolerance_asked and r.gradient_norm <= FLAT[r.dtype] * max(1.0, abs(r.value)):
         return 0, None, None  # nobody asked for more, and it looks like a minimum
     message = f"not converged: {STOP_REASONS.get(reason, reason)}, and {norm}"
     if reason in ("timeout", "max_evaluations", "stalled") or (reason == "steps" and tolerance_asked):
