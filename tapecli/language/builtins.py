@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tapecli.graph import shape_text
+from tapecli.language.algebra import ALGEBRA
 from tapecli.language.calculus import CALCULUS, Builtin
 from tapecli.language.machine import Machine
 from tapecli.language.values import Tuple
@@ -169,4 +170,5 @@ BUILTINS: dict[str, Builtin] = {
         "linspace(first, last, n)", 3, 3, (), _linspace, "n numbers in equal steps, both ends included"
     ),
     **CALCULUS,
+    **ALGEBRA,
 }

@@ -8,6 +8,7 @@ import numpy as np
 
 from tapecli.errors import TapeError, nearest
 from tapecli.graph import LITERAL, Node, shape_text
+from tapecli.language.algebra import matmul
 from tapecli.language.code import Code
 from tapecli.language.functions import call, is_function
 from tapecli.language.indexing import index
@@ -89,7 +90,7 @@ def _not(m: Machine, frame: Frame, _: None) -> None:
 
 def _binary(m: Machine, frame: Frame, name: str) -> None:
     x, y = m.take(2)
-    m.stack.append(m.binary(name, x, y))
+    m.stack.append(matmul(m, x, y) if name == "matmul" else m.binary(name, x, y))
 
 
 def _and(m: Machine, frame: Frame, _: None) -> None:

@@ -168,8 +168,6 @@ class Machine:
             exponent = self.literal(right)
             if exponent is not None:
                 return self.apply("power", left, exponent=exponent)
-        if name not in TABLE:
-            raise self.error("unsupported", f"`{symbol}` is not part of this version")
         try:
             return self.apply(name, left, right)
         except TapeError as error:

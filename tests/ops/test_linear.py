@@ -17,6 +17,7 @@ from tapecli.ops.linear import Index, sum_
 ENGINES = ("tape", "numpy")
 #: Per op: the shapes of the arguments, and the parameters.
 CASES: dict[str, list[tuple[list[tuple[int, ...]], dict[str, Any]]]] = {
+    "tril": [([(3, 3)], {"k": 0}), ([(2, 3, 4)], {"k": -1}), ([(4, 2)], {"k": 1})],
     "sum": [
         ([(3, 4)], {"axes": (0,)}),
         ([(3, 4)], {"axes": (1,)}),

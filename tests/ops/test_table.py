@@ -28,8 +28,10 @@ LIMITS = (2, 4, 6)
 #: In single precision NumPy's own functions are the measure; derivatives add their roundings.
 LIMITS32 = (4, 8, 12)
 #: Rows that take part in derivatives of others and are examined with those, in test_conventions.py; `loop` has tests of
-#: its own.
-ELSEWHERE = {"distinct", "share", "inside", "norm", "max", "min", "loop"}
+#: its own, and so has linear algebra.
+ELSEWHERE = {"distinct", "share", "inside", "norm", "max", "min", "loop"} | {
+    *("matmul", "inv", "solve", "cholesky", "det", "cofactor", "cofactor_d1", "logdet"),
+}
 
 
 def label(record: dict[str, Any]) -> str:
