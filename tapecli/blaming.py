@@ -11,6 +11,7 @@ from tapecli import derive
 from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed
+from tapecli.ops.arithmetic import select
 from tapecli.results import Derivatives, Evaluation
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _culprit(
     env = env if env is not None else _run([node], given, dtype)
     while True:
         args = list(node.args)
-        if node.op.name == "select":
+        if node.op is select:
             condition = env[args[0].index]
             taken = [args[1]] if np.all(condition != 0) else [args[2]] if np.all(condition == 0) else args[1:]
             args = taken

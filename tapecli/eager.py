@@ -63,19 +63,28 @@ class Handle(Value):
         return op(*[arg.resolve() if isinstance(arg, Handle) else arg for arg in args], **params)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        return np.array(self._value, dtype=dtype)
+        return np.array(self._known(), dtype=dtype)
 
     def __float__(self) -> float:
-        return float(self._value)
+        return float(self._known())
+
+    def _known(self) -> Any:
+        """The number, where there is one now."""
+        return self._value
 
     def __repr__(self) -> str:
         return f"{type(self).__name__.lower()}({self._value!r})"
 
 
 def _array(value: Any, dtype: Any) -> Array:
-    if isinstance(value, Handle):
-        value = value._value
-    return np.array(number_of(value), dtype=dtype)
+    value = number_of(value._value if isinstance(value, Handle) else value)
+    if isinstance(value, Value):
+        raise TapeError(
+            "type",
+            "a variable or a constant begins with a number, and this value is not known while its function is traced",
+            hint="make variables outside the traced function, and assign to them inside",
+        )
+    return np.array(value, dtype=dtype)
 
 
 class Constant(Handle):
@@ -106,11 +115,17 @@ class Variable(Handle):
         trace = _trace.get()
         return self._value if trace is None else trace.read(self)
 
+    def _known(self) -> Any:
+        if _trace.get() is not None:
+            raise _unknown()
+        return self._value
+
     def assign(self, value: Any) -> Variable:
         """Sets the number; the shape stays."""
         trace = _trace.get()
         if isinstance(value, Handle):
             value = value.resolve()
+        value = value if isinstance(value, Value) else np.asarray(value)
         if shape_of(value) != self.shape:
             raise TapeError("shape", f"a variable of shape {self.shape} cannot be set to shape {shape_of(value)}")
         if trace is not None:
@@ -146,15 +161,17 @@ class Symbol(Handle):
     def dtype(self) -> Any:
         return self._dtype
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        raise TapeError(
-            "type",
-            "the number of an argument is not known while its function is traced",
-            hint="use ops, and where(…) for choices",
-        )
+    def numpy(self) -> Array:
+        raise _unknown()
 
-    def __float__(self) -> float:
-        return float(self.__array__())
+    def _known(self) -> Any:
+        raise _unknown()
+
+
+def _unknown() -> TapeError:
+    return TapeError(
+        "type", "a number is not known while a function is traced", hint="use ops, and where(…) for choices"
+    )
 
 
 def constant(value: Any, dtype: Any = None, name: str = "") -> Constant:
@@ -182,7 +199,7 @@ class Tape:
     def __enter__(self) -> Tape:
         if self._recording.active or self._recording.entries or self._used:
             raise TapeError("usage", "a tape is entered once", hint="make a new Tape()")
-        self._recording.active = True
+        self._recording = Recording()  # tapes nest in the order they are entered, not in that they are made
         _open.set((*_open.get(), self))
         return self
 
@@ -216,9 +233,10 @@ class Tape:
 
     def reset(self) -> None:
         """Forgets everything recorded so far."""
-        active = self._recording.active
+        before = self._recording
         self._recording = Recording()
-        self._recording.active = active
+        self._recording.level, self._recording.active = before.level, before.active
+        before.active = False
         self._boxes.clear()
         self._used = False
 
@@ -236,6 +254,7 @@ class Tape:
                 f"gradient() takes the derivative of a number, and this target has shape {shape}",
                 hint="use jacobian(), or gradient(sum(target), …), or give a seed of the target's shape",
             )
+        seed = seed if seed is None or isinstance(seed, Value) else np.asarray(seed)
         if seed is not None and shape_of(seed) != shape:
             raise TapeError("shape", f"the seed has shape {shape_of(seed)}, the target {shape}")
 
@@ -272,16 +291,19 @@ class Tape:
         asked = [sources] if single else list(sources)
         boxes = [self._sources(source) for source in asked]
         flat = [box for group in boxes for box in group]
-        found = iter(sweep(flat))
         answers = []
-        for source, group in zip(asked, boxes, strict=True):
-            parts = [part for part in (next(found) for _ in group) if part is not None]
-            answers.append(self._total(parts, source, shape, unconnected))
+        with np.errstate(all="ignore"):
+            found = iter(sweep(flat))
+            for source, group in zip(asked, boxes, strict=True):
+                parts = [part for part in (next(found) for _ in group) if part is not None]
+                answers.append(_scalar(self._total(parts, source, shape, unconnected)))
         if not self.persistent:
             self._used = True
             self._recording.active = False
             self._recording.entries.clear()
-        return answers[0] if single else type(sources)(answers)
+        if single:
+            return answers[0]
+        return type(sources)(*answers) if hasattr(sources, "_fields") else type(sources)(answers)
 
     def _total(self, parts: list[Any], source: Any, shape: Shape, unconnected: str) -> Any:
         if parts:
@@ -304,6 +326,9 @@ class Tape:
         """The target as a box of this tape, or None where it was not recorded here."""
         if isinstance(target, Handle):
             group = self._sources(target)
+            if not group and self._watches(target):  # the target is a source that no op has touched
+                group = [self._recording.watch(target.read())]
+                self._boxes[id(target)] = (target, group)
             target = group[-1] if group else None
         while isinstance(target, Box) and target.recording.level > self._recording.level:
             target = target.value
@@ -319,15 +344,22 @@ class Tape:
         box = self._target(source)
         return [] if box is None else [box]
 
+    def _watches(self, handle: Handle) -> bool:
+        return id(handle) in self._watched or (handle.trainable and self.watch_variables)
+
     def _boxed(self, handle: Handle, value: Any) -> Any:
         """`value`, which `handle` stands for, as a box of this tape where the tape watches it."""
-        watched = id(handle) in self._watched or (handle.trainable and self.watch_variables)
-        if not (watched and self._recording.active):
+        if not (self._recording.active and self._watches(handle)):
             return value
         _, boxes = self._boxes.setdefault(id(handle), (handle, []))
         if not boxes or boxes[-1].value is not value:
             boxes.append(self._recording.watch(value))
         return boxes[-1]
+
+
+def _scalar(answer: Any) -> Any:
+    """A number as NumPy's scalar, whichever way it was computed."""
+    return answer[()] if isinstance(answer, np.ndarray) else answer
 
 
 def _block(rows: Sequence[Any], shape: Shape, box: Box) -> Any:

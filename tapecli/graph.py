@@ -100,7 +100,7 @@ class Graph:
 
     def literal(self, value: Any) -> Node:
         """The leaf that holds a number or an array."""
-        array = np.asarray(value, dtype=np.float64)
+        array = np.array(value, dtype=np.float64)
         key = (LITERAL, array.shape, array.tobytes())
         known = self._known.get(key)
         if known is not None:
@@ -120,6 +120,12 @@ class Graph:
         except ValueError as problem:
             raise shape_error(op, nodes, problem, self.here) from None
         return self._node(op, nodes, params, key, shape)
+
+    def copy(self, node: Node) -> Node:
+        """The same operation once more, as a node that no other expression shares."""
+        twin = Node(self, len(self.nodes), node.op, node.args, node.params, node.shape, self.here)
+        self.nodes.append(twin)
+        return twin
 
     def _node(self, op: Op, args: tuple[Node, ...], params: dict[str, Any], key: Any, shape: Shape) -> Node:
         known = self._known.get(key)

@@ -52,8 +52,9 @@ class Runner:
                 raise TapeError(
                     "start", f"`{name}` has no start value", place=entry.place, hint=f"var {name} = 1, or --at {name}=1"
                 )
-            arrays.append(np.asarray(value, dtype=self.dtype))
-        return arrays
+            arrays.append(value)
+        with np.errstate(all="ignore"):
+            return [np.asarray(array, dtype=self.dtype) for array in arrays]
 
     def function(self, outputs: Sequence[Node], inputs: Sequence[Node]) -> Callable[..., list[Any]]:
         """The formula as a function on values: from its inputs, and the taps after them, to some of its nodes."""

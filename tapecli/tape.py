@@ -168,6 +168,7 @@ def pull(entry: Entry, i: int, cotangent: Cotangent) -> Cotangent | None:
         return _narrowed(share, mask, shape)
     if not shape_of(mask):
         return share, mask
+    mask = _truth(mask)
     if op.kind == "linear":  # the rule moves truth to where it moves cotangents
         return share, rule(broadcast(mask, shape=shape_of(entry.out)), entry.out, *entry.args, **entry.params)
     return share, sum_(mask, axes=tuple(range(len(shape_of(mask)))))
@@ -179,7 +180,12 @@ def _narrowed(share: Any, mask: Any, shape: Shape) -> Cotangent:
     if wide == shape:
         return share, mask
     share = unbroadcast(select(mask, share, 0.0), shape)
-    return share, unbroadcast(broadcast(mask, shape=wide), shape) if shape_of(mask) else mask
+    return share, unbroadcast(broadcast(_truth(mask), shape=wide), shape) if shape_of(mask) else mask
+
+
+def _truth(mask: Any) -> Any:
+    """The mask as 1 and 0. A condition may be any number, and numbers of both signs would cancel in a sum."""
+    return logical_and(mask, mask)
 
 
 def settled(cotangent: Cotangent) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tapecli import engines
 from tapecli.core import Array
-from tapecli.eager import Handle, Symbol, Variable, _trace
+from tapecli.eager import Handle, Symbol, Variable, _open, _trace
 from tapecli.errors import TapeError
 from tapecli.tape import number_of
 
@@ -45,7 +45,8 @@ class Traced:
     """A function that runs as a compiled program. `traces` counts how often the Python function itself has run:
     once for each combination of argument shapes.
 
-    Arguments are numbers or arrays; results are what the function returns: one value, or a list, tuple or dict.
+    Arguments are numbers or arrays; results are what the function returns: one value, or lists, tuples and dicts of
+    them. Inside a tape's `with` block, or inside another traced function, the function itself is called.
     """
 
     def __init__(self, f: Callable[..., Any], engine: str, dtype: Any) -> None:
@@ -56,16 +57,18 @@ class Traced:
         self.traces = 0
 
     def __call__(self, *args: Any) -> Any:
-        arrays = [
-            np.asarray(number_of(arg.resolve() if isinstance(arg, Handle) else arg), dtype=self._dtype) for arg in args
-        ]
+        if _open.get() or _trace.get() is not None:  # a part of what a tape or another trace records
+            return self._f(*args)
+        given = [number_of(arg.resolve() if isinstance(arg, Handle) else arg) for arg in args]
+        with np.errstate(all="ignore"):
+            arrays = [np.asarray(number, dtype=self._dtype) for number in given]
         key = tuple(array.shape for array in arrays)
         if key not in self._programs:
             self._programs[key] = self._compile(arrays)
         run, reads, writes, rebuild = self._programs[key]
         results = run(*arrays, *[variable._value for variable in reads])
         for variable, value in zip(writes, results[len(results) - len(writes) :], strict=True):
-            variable._value = value
+            variable._value = np.asarray(value, dtype=variable.dtype)
         return rebuild(results[: len(results) - len(writes)])
 
     def _compile(self, arrays: list[Array]) -> Any:
@@ -107,13 +110,24 @@ def _flatten(answer: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
     """The values of a result in order, and how to put it together again."""
     if answer is None:
         return [], lambda values: None
-    if isinstance(answer, dict):
-        keys = list(answer)
-        return list(answer.values()), lambda values: dict(zip(keys, values, strict=True))
-    if isinstance(answer, (list, tuple)):
-        kind = type(answer)
-        return list(answer), lambda values: kind(values)
-    return [answer], lambda values: values[0]
+    if not isinstance(answer, (dict, list, tuple)):
+        return [answer], lambda values: values[0]
+    kind: Any = type(answer)
+    keys, values = (list(answer), list(answer.values())) if isinstance(answer, dict) else (None, list(answer))
+    flat: list[Any] = []
+    parts = []
+    for part in values:
+        found, rebuild = _flatten(part)
+        parts.append((len(flat), len(flat) + len(found), rebuild))
+        flat += found
+
+    def together(values: list[Any]) -> Any:
+        built = [rebuild(values[start:end]) for start, end, rebuild in parts]
+        if keys is not None:
+            return dict(zip(keys, built, strict=True))
+        return kind(*built) if hasattr(kind, "_fields") else kind(built)
+
+    return flat, together
 
 
 def trace(f: Callable[..., Any], *, engine: str = "numpy", dtype: Any = np.float64) -> Traced:

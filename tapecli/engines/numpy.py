@@ -22,6 +22,7 @@ class Program:
 
     __slots__ = ("_code", "_entry", "_result", "_slots", "buffers", "dtype", "inputs", "outputs")
 
+    @np.errstate(all="ignore")
     def __init__(self, outputs: Sequence[Node], inputs: Sequence[Node | None], dtype: Any) -> None:
         self.outputs = tuple(outputs)
         self.inputs = tuple(inputs)
@@ -44,10 +45,10 @@ class Program:
     def run(self, *arrays: Any) -> list[Array]:
         """One run. The results are fresh arrays."""
         slots = self._slots
-        for entry, array in zip(self._entry, arrays, strict=True):
-            if entry is not None:
-                slots[entry] = np.asarray(array, dtype=self.dtype)
         with np.errstate(all="ignore"):
+            for entry, array in zip(self._entry, arrays, strict=True):
+                if entry is not None:
+                    slots[entry] = np.asarray(array, dtype=self.dtype)
             for call, out, args in self._code:
                 slots[out] = call(*[slots[i] for i in args])
         return [np.array(slots[i], dtype=self.dtype) for i in self._result]

@@ -14,12 +14,13 @@ from tapecli.tape import number_of
 
 def compile(f: Function, arguments: Sequence[Argument], dtype: Any) -> Compiled:
     """`f` itself, its fixed arguments filled in."""
-    fixed = [None if a.value is None else np.asarray(a.value, dtype=dtype) for a in arguments]
+    with np.errstate(all="ignore"):
+        fixed = [None if a.value is None else np.asarray(a.value, dtype=dtype) for a in arguments]
 
     def run(*arrays: Any) -> list[Array]:
         given = iter(arrays)
-        values = [np.asarray(next(given), dtype=dtype) if value is None else value for value in fixed]
         with np.errstate(all="ignore"):
+            values = [np.asarray(next(given), dtype=dtype) if value is None else value for value in fixed]
             return [np.asarray(number_of(out), dtype=dtype) for out in f(*values)]
 
     return Compiled(run, 0, None)

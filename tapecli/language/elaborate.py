@@ -12,7 +12,7 @@ import numpy as np
 
 from tapecli.core import Array
 from tapecli.errors import Place, TapeError, nearest
-from tapecli.graph import Graph, Node, needed, replay, shape_text
+from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay, shape_text
 from tapecli.language import code as syntax
 from tapecli.language import goals
 from tapecli.language.checks import free_names
@@ -73,6 +73,7 @@ class Elaborator:
         self.warnings: list[TapeError] = []
         self.errors: list[TapeError] = []
         self._random: Any = None
+        self._named: set[int] = set()
         bound = {name for statement in module.statements for name in binds(statement)}
         for name, value in context.free.items():
             if name in bound:
@@ -148,6 +149,12 @@ class Elaborator:
             return np.asarray(replay([node], leaves, lambda value: value)[0], dtype=np.float64)
 
     def bind(self, name: str, value: Any, place: Place) -> None:
+        self._free(name, place)
+        self.scope.values[name] = self._own(value) if isinstance(value, Node) else value
+        self.places[name] = place
+
+    def _free(self, name: str, place: Place) -> None:
+        """Refuses a name that is bound already."""
         if name in self.scope.values and not isinstance(self.scope.values[name], Broken):
             first = self.places.get(name)
             where = f", first in line {first.line}" if first is not None and first.end else ""
@@ -157,8 +164,14 @@ class Elaborator:
                 place=place,
                 hint="a name is bound once; choose another name",
             )
-        self.scope.values[name] = value
-        self.places[name] = place
+
+    def _own(self, node: Node) -> Node:
+        """A node for one name alone: equal expressions are one node, but a derivative is taken to one of the names."""
+        if node.index in self._named or node.op is LITERAL:
+            leaf = node.op in (INPUT, LITERAL)
+            node = self.machine.distinct(node) if leaf else self.machine.graph.copy(node)
+        self._named.add(node.index)
+        return node
 
     def input(
         self, name: str, kind: str, value: Array | None, lower: Array | None, upper: Array | None, place: Place
@@ -176,7 +189,9 @@ class Elaborator:
             value, shape = given, given.shape
         self.machine.graph.here = place
         node = self.machine.graph.input(name, shape)
-        self.bind(name, node, place)
+        self._named.add(node.index)
+        self._free(name, place)
+        self.scope.values[name], self.places[name] = node, place
         self.inputs[name] = Input(name, kind, node, value, lower, upper, place)
         if kind != "var" and value is not None:
             self.machine.known[node] = value
@@ -330,12 +345,16 @@ class Elaborator:
     def assignments(self, settings: tuple[syntax.Setting, ...]) -> dict[str, Array]:
         """`x = 1, y = [1, 2]` as numbers of the right shapes, for names that are bound."""
         values = {}
+        reshaped = any(setting.name in self.machine.used for setting in settings)
         for setting in settings:
             place = self.place(setting.start, setting.end)
-            values[setting.name] = self.assignment(setting.name, self.number(setting.code, "a value"), place)
+            values[setting.name] = self.number(setting.code, "a value")
+            self._assignable(setting.name, values[setting.name], reshaped, place)
         return values
 
-    def assignment(self, name: str, value: Array, place: Place | None) -> Array:
+    def _assignable(self, name: str, value: Array, reshaped: bool, place: Place) -> None:
+        """Refuses a value for an unknown name, or of a shape that it cannot have; where shapes themselves are set
+        anew (`reshaped`), theirs is seen to when the value is used."""
         known = self.scope.values.get(name)
         if isinstance(known, Broken):
             raise FollowUp
@@ -344,13 +363,12 @@ class Elaborator:
             raise TapeError(
                 "name", f"nothing is called `{name}`", place=place, hint=f"did you mean `{close}`?" if close else None
             )
-        if value.shape != known.shape and value.ndim:
+        if value.shape != known.shape and value.ndim and not reshaped:
             raise TapeError(
                 "shape",
                 f"`{name}` is {shape_text(known.shape)}, and the value given for it is {shape_text(value.shape)}",
                 place=place,
             )
-        return np.array(np.broadcast_to(value, known.shape))
 
     def expect(self, s: syntax.Expect) -> None:
         place = self.place(s.start, s.end)

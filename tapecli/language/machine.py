@@ -101,17 +101,19 @@ class Machine:
         if len(self.frames) > MAX_CALLS:
             raise self.error("limit", f"calls are nested more than {MAX_CALLS} deep")
         if function.differentiates:  # a parameter may then be a number, and still be something to derive to
-            args = [self._distinct(arg) for arg in args]
+            args = [self._parameter(arg) for arg in args]
         scope = Scope(function.scope)
         scope.values.update(zip(function.params, args, strict=True))
         self.frames.append(Frame(function.code, scope, function.source))
 
-    def _distinct(self, value: Any) -> Any:
-        node = value.node if isinstance(value, Swept) else value
-        if not isinstance(node, Node) or node.op is not LITERAL:
-            return value
+    def distinct(self, value: Any) -> Any:
+        """`value` as a node that no other expression shares."""
         self._serial += 1
         return self.apply("distinct", value, tag=self._serial)
+
+    def _parameter(self, value: Any) -> Any:
+        node = value.node if isinstance(value, Swept) else value
+        return self.distinct(value) if isinstance(node, Node) and node.op is LITERAL else value
 
     # ---- nodes ----
 

@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 from tapecli import ops
-from tapecli.core import TABLE
 from tapecli.errors import TapeError, nearest
+from tapecli.ops import powers
 
 #: Settings by name, all defaults filled in.
 Options: TypeAlias = dict[str, Any]
@@ -137,7 +137,7 @@ def _text(value: Any) -> str:
 def raised(base: float, exponent: Any) -> Any:
     """`base^exponent` for an exponent that is a value. NumPy's double scalars are Python floats too, which `ops.pow`
     would take as written; the op itself computes the same bits whatever the value is."""
-    return TABLE["pow"](base, exponent)
+    return powers.pow(base, exponent)
 
 
 def _progress(o: Options, steps: Any) -> Any:
@@ -179,7 +179,7 @@ def piecewise_constant_decay(o: Options, steps: Any) -> Any:
 
 
 def _cosine(o: Options, start: float, scale: Any, fraction: Any) -> Any:
-    wave = 0.5 * scale * (1.0 + TABLE["cos"](math.pi * fraction))
+    wave = 0.5 * scale * (1.0 + ops.cos(math.pi * fraction))
     return start * ((1.0 - o["alpha"]) * wave + o["alpha"])
 
 
