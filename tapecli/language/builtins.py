@@ -12,6 +12,7 @@ from tapecli.graph import shape_text
 from tapecli.language.algebra import ALGEBRA
 from tapecli.language.calculus import CALCULUS, Builtin
 from tapecli.language.machine import Machine
+from tapecli.language.special import SPECIAL
 from tapecli.language.values import Tuple
 from tapecli.ops import reductions
 
@@ -171,4 +172,5 @@ BUILTINS: dict[str, Builtin] = {
     ),
     **CALCULUS,
     **ALGEBRA,
+    **SPECIAL,
 }

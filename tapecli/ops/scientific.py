@@ -1,8 +1,13 @@
 """Special functions beyond the gamma family: Bessel, Airy, elliptic, Lambert and their like.
 
 All but Chebyshev's polynomials, logsumexp and softmax rest on scipy.special, an optional dependency (the extra
-`special`), which is imported at the first call. Relative errors in double precision against 60 digits, value / first /
-second derivative, over the ranges that tests/special examines, where they exceed 1e-12: see the rows' own remarks.
+`special`), which is imported at the first call. Relative errors in double precision, of value, first and second
+derivative, stay below 1e-12 on ordinary arguments, mostly below 1e-14. They are greater
+
+- beside the zeros of functions that oscillate, where it is the error against their amplitude that stays small: 1e-14
+  for the Bessel and Airy functions (so 4e-12 of airybi at -23.5, 2e-13 of bessely at its first zero);
+- in the derivatives of dawson from the third on, which lose digits as x nears 6.5;
+- in zeta(s, a) for s < 0 and a ≠ 1, a sum that cancels: 1e-12 at s = -2.5, 1e-10 at s = -4.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tapecli.report.log import Log
     from tapecli.report.output import Sink
     from tapecli.report.progress import Progress
-    from tapecli.results import Check, Derivatives, Evaluation, Minimum, Step
+    from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
 
 #: exit statuses beyond those of errors' codes
 BUG = 70
@@ -194,7 +194,7 @@ class Report:
 
     def minimum(self, r: Minimum, row: int | None, tolerance_asked: bool) -> None:
         from tapecli.report import records, shown, verdicts
-        from tapecli.results import STOP_REASONS
+        from tapecli.problem.results import STOP_REASONS
 
         code, error, warning = verdicts.of_minimum(r, tolerance_asked)
         if warning is not None:

@@ -10,7 +10,7 @@ from tapecli.report.output import open_log
 from tapecli.report.records import of_step
 
 if TYPE_CHECKING:
-    from tapecli.results import Step
+    from tapecli.problem.results import Step
 
 #: A step is in the file no later than this many seconds after it was done, if another follows.
 FLUSH = 0.5

@@ -17,7 +17,7 @@ from tapecli.report.text import clean
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from tapecli.results import Step
+    from tapecli.problem.results import Step
 
 #: Runs shorter than this are not drawn; then no more refreshes than one per INTERVAL, and no more time than SHARE.
 PATIENCE = 0.2

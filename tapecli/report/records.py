@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tapecli.results import Check, Derivatives, Evaluation, Minimum, Step
+    from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
 
 
 def of_evaluation(r: Evaluation) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def finite(r: Evaluation | Derivatives) -> bool:
     """Whether every value and every derivative of the result is finite."""
     from numpy import isfinite  # long there when there is a result
 
-    from tapecli.results import Derivatives
+    from tapecli.problem.results import Derivatives
 
     parts: list[Any] = [r.value] if isinstance(r, Derivatives) else list(r.values.values())
     if isinstance(r, Derivatives):

@@ -10,7 +10,7 @@ from tapecli.report.numbers import array, block, rough, seconds, table, text_of
 from tapecli.report.text import clean, count, width
 
 if TYPE_CHECKING:
-    from tapecli.results import Check, Derivatives, Evaluation, Minimum
+    from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum
 
 #: The Hessian is one labelled table up to this many variables' entries.
 TABLE = 10

@@ -10,7 +10,7 @@ from tapecli.report.faults import Fault
 from tapecli.report.numbers import rough
 
 if TYPE_CHECKING:
-    from tapecli.results import Check, Minimum
+    from tapecli.problem.results import Check, Minimum
 
 #: computed, but the answer is no
 NO = 1
@@ -39,7 +39,7 @@ def of_minimum(r: Minimum, tolerance_asked: bool) -> tuple[int, TapeError | None
         return CODES["nonfinite"][0], TapeError("nonfinite", message, hint=_ADVICE[reason]), None
     if r.converged:
         return 0, None, None
-    from tapecli.results import STOP_REASONS
+    from tapecli.problem.results import STOP_REASONS
 
     if reason == "steps" and not tolerance_asked and r.gradient_norm <= FLAT[r.dtype] * max(1.0, abs(r.value)):
         return 0, None, None  # nobody asked for more, and it looks like a minimum

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import tapecli as tp
-from tapecli import numeric
+from tapecli.problem import numeric
 from tapecli.core import TABLE
-from tapecli.results import Check
+from tapecli.problem.results import Check
 
 
 def check(text: str, **options: Any) -> Check:

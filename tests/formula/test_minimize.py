@@ -10,7 +10,7 @@ import pytest
 
 import tapecli as tp
 from tapecli.errors import TapeError
-from tapecli.results import STOP_REASONS, Step
+from tapecli.problem.results import STOP_REASONS, Step
 
 PARABOLA = "var x = 0\nminimize x^2 - 2*x + 1"
 

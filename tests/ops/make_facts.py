@@ -16,7 +16,7 @@ from typing import Any
 
 import grids
 import numpy as np
-from oracle import exact
+from oracle import exact, known
 
 import tapecli.ops  # noqa: F401  (declares the ops)
 from tapecli.core import TABLE
@@ -37,7 +37,7 @@ def fact(name: str, params: dict[str, Any], args: tuple[float, ...]) -> list[Any
 def main() -> None:
     lines = []
     for name, op in sorted(TABLE.items()):
-        if op.kind != "elementwise" or not op.points:
+        if op.kind != "elementwise" or not op.points or not known(name):
             continue
         for params in grids.PARAMS.get(name, [{}]):
             rng = np.random.default_rng(zlib.crc32(name.encode()) + 1)

@@ -12,7 +12,7 @@ import pytest
 from tapecli.errors import CODES, Place, Source, TapeError
 from tapecli.report import Report, Style, faults, numbers, output, progress, text, verdicts
 from tapecli.report.encode import Encoder
-from tapecli.results import STOP_REASONS, Minimum
+from tapecli.problem.results import STOP_REASONS, Minimum
 
 
 class Kept:

@@ -12,15 +12,16 @@ from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed
 from tapecli.ops.arithmetic import select
-from tapecli.results import Derivatives, Evaluation
+from tapecli.problem import points
+from tapecli.problem.results import Derivatives, Evaluation
 
 if TYPE_CHECKING:
-    from tapecli.problem import Problem
+    from tapecli.problem.facade import Problem
 
 
 def blame(problem: Problem, result: Evaluation | Derivatives) -> TapeError:
     """The error that tells where a result's first number that is not finite comes from."""
-    at = problem._values(result.at)
+    at = points.checked(problem.formula, result.at)
     if isinstance(result, Evaluation):
         for name, value in result.values.items():
             if not np.all(np.isfinite(value)):

@@ -2,59 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tapecli import engines, language
+from tapecli import language
 from tapecli.core import Array
 from tapecli.engines import Argument
 from tapecli.errors import Place, Source, TapeError, nearest
 from tapecli.graph import Node, needed, shape_text
 from tapecli.language.formula import Formula
-from tapecli.results import Check, Derivatives, Evaluation, Minimum, Step
-from tapecli.running import Runner
-from tapecli.tape import number_of
+from tapecli.problem import points
+from tapecli.problem.points import Values
+from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
+from tapecli.problem.running import Runner
+from tapecli.problem.settings import Settings
 
-Values = Mapping[str, Any]
-ENGINES = ("auto", "tape", "numpy", "native")
-DTYPES = ("float64", "float32")
 #: Above this many variables a traced Hessian is made of products with unit vectors, not written out.
 UNROLLED = 16
-
-
-class Settings:
-    """How a problem is run: precision, engine, where data may lie, the seed, the convention at ties."""
-
-    __slots__ = ("data_root", "dtype", "engine", "folder", "free", "kink", "seed")
-
-    def __init__(
-        self,
-        dtype: str,
-        engine: str,
-        folder: str,
-        data_root: str | None,
-        seed: int,
-        kink: str,
-        free: Mapping[str, Array],
-    ) -> None:
-        if dtype not in DTYPES:
-            raise TapeError("usage", f"there is no precision {dtype!r}", hint="float64 or float32")
-        if engine not in ENGINES:
-            raise TapeError("usage", f"there is no engine {engine!r}", hint="auto, tape or numpy")
-        if kink not in ("half", "tf"):
-            raise TapeError("usage", f"there is no convention {kink!r} at ties", hint="half or tf")
-        if engine == "native":
-            engines.compile("native", list, (), dtype)
-        self.dtype = dtype
-        self.engine = engine
-        self.folder = folder
-        self.data_root = folder if data_root is None else data_root
-        self.seed = seed
-        self.kink = kink
-        self.free = free
 
 
 class Problem:
@@ -145,60 +111,11 @@ class Problem:
 
     def place(self, words: Sequence[str]) -> dict[str, Array]:
         """The values that `NAME=EXPR` and point names give, later ones over earlier ones."""
-        values: dict[str, Array] = {}
-        for word in words:
-            name, equals, text = word.partition("=")
-            name = name.strip()
-            if not equals:
-                if name not in self.points:
-                    close = nearest(name, self.points)
-                    hint = (
-                        f"did you mean `{close}`?"
-                        if close
-                        else "give a point as NAME=VALUE, or name one of the file's points"
-                    )
-                    raise TapeError("name", f"there is no point `{name}`", hint=hint)
-                values.update(self.points[name])
-            else:
-                values[name] = language.evaluate_expression(text, f"--at {name}", self.formula)
-        return self._placed(values)[1]
+        return self._placed(points.from_words(self.formula, words))[1]
 
     def rows(self, path: str) -> list[dict[str, Array]]:
         """A point per row of a CSV file, whose columns are names."""
-        from tapecli.data import Table
-
-        table = Table(path, path)
-        if table.headers is None:
-            raise TapeError(
-                "data", f"`{path}` has no header row", hint="its columns are named by a first row, such as x,y"
-            )
-        columns = [self._columns(name, table.column(i)) for i, name in enumerate(table.headers)]
-        return [{name: np.asarray(values[k]) for name, values in columns} for k in range(len(table.rows))]
-
-    def _columns(self, name: str, values: Array) -> tuple[str, Array]:
-        self._values({name: values[0]} if len(values) else {})
-        return name, values
-
-    def _values(self, at: Values | None) -> dict[str, Array]:
-        """`at` as arrays of the right shapes."""
-        values = {}
-        for name, value in (at or {}).items():
-            node = self.formula.names.get(name)
-            if node is None:
-                close = nearest(name, self.formula.names)
-                raise TapeError(
-                    "name",
-                    f"nothing in the formula is called `{name}`",
-                    hint=f"did you mean `{close}`?" if close else None,
-                )
-            array = np.asarray(number_of(value), dtype=np.float64)
-            if array.ndim and array.shape != node.shape:
-                raise TapeError(
-                    "shape",
-                    f"`{name}` is {shape_text(node.shape)}, and the value given for it is {shape_text(array.shape)}",
-                )
-            values[name] = np.array(np.broadcast_to(array, node.shape))
-        return values
+        return points.from_rows(self.formula, path)
 
     # ---- building ----
 
@@ -245,8 +162,8 @@ class Problem:
     def _placed(self, at: Values | None) -> tuple[Problem, dict[str, Array]]:
         """The problem at a point, and the point as arrays. What shapes rest on comes first, for the other shapes."""
         first = {name: value for name, value in (at or {}).items() if name in self.formula.fixed}
-        problem = self._with(self._values(first))
-        point = problem._values(at)
+        problem = self._with(points.checked(self.formula, first))
+        point = points.checked(problem.formula, at)
         return problem._with(point), point
 
     # ---- evaluation ----
@@ -398,7 +315,7 @@ class Problem:
     ) -> Derivatives:
         """The Hessian times a direction; names that the direction leaves out count as zero."""
         self, point = self._placed(at)
-        along = self._values(direction)
+        along = points.checked(self.formula, direction)
         name, node = self._scalar(of, "sum the output")
         names = self._wrt(list(along) if wrt is None else wrt)
         with np.errstate(all="ignore"):
@@ -463,72 +380,29 @@ class Problem:
         **more: Any,
     ) -> Minimum:
         """Minimises (or maximises) the objective. Options by Keras' names, as a mapping or as keywords."""
-        from tapecli.minimizing import minimize
+        from tapecli.problem.minimizing import minimize
 
         problem, point = self._placed(at)
         return minimize(problem, point, method, steps, tol, {**(options or {}), **more}, callback, timeout)
 
     def check(self, *, at: Values | None = None) -> Check:
         """Runs the `expect` lines and holds every derivative against a numerical one."""
-        from tapecli.checking import check
+        from tapecli.problem.checking import check
 
         return check(*self._placed(at))
 
     def blame(self, result: Evaluation | Derivatives) -> TapeError:
         """Which operation first made a result not finite, and where it stands."""
-        from tapecli.blaming import blame
+        from tapecli.problem.blaming import blame
 
         return blame(self._placed(result.at)[0], result)
 
     def traced(self, *, of: str | None = None, order: int = 1) -> Any:
-        """What tracing this problem gives: see `tapecli.showing.Trace`."""
-        from tapecli.showing import Trace
+        """What tracing this problem gives: see `tapecli.problem.showing.Trace`."""
+        from tapecli.problem.showing import Trace
 
         return Trace(self, of, order)
 
 
 def _key(given: Mapping[str, Array]) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, value.tobytes()) for name, value in sorted(given.items()))
-
-
-def parse(
-    text: str,
-    *,
-    name: str = "<text>",
-    folder: str | None = None,
-    free: Sequence[str] | Mapping[str, Any] = (),
-    dtype: str = "float64",
-    engine: str = "auto",
-    data_root: str | None = None,
-    seed: int = 0,
-    kink: str = "half",
-) -> Problem:
-    """A problem from a formula text. Data paths are relative to `folder` (the working directory). `free` are names
-    that no statement binds and that become variables, with start values where it is a mapping."""
-    values = free if isinstance(free, Mapping) else dict.fromkeys(free)
-    starts = {key: np.asarray(np.nan if value is None else value, dtype=np.float64) for key, value in values.items()}
-    settings = Settings(dtype, engine, folder or os.curdir, data_root, seed, kink, starts)
-    return Problem(language.parse(Source(name, text)), settings)
-
-
-def load(
-    path: str | os.PathLike[str],
-    *,
-    dtype: str = "float64",
-    engine: str = "auto",
-    data_root: str | None = None,
-    seed: int = 0,
-    kink: str = "half",
-) -> Problem:
-    """A problem from a formula file."""
-    name = os.fspath(path)
-    try:
-        with open(name, "rb") as file:
-            content = file.read()
-    except OSError as problem:
-        raise TapeError(
-            "file", f"`{name}` cannot be read: {problem.strerror}", hint="give the path of a formula file"
-        ) from None
-    source = language.decode(content, name)
-    settings = Settings(dtype, engine, os.path.dirname(name) or os.curdir, data_root, seed, kink, {})
-    return Problem(language.parse(source), settings)

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tapecli import derive, engines, numeric
+from tapecli import derive, engines
 from tapecli.core import Array
 from tapecli.engines import Argument
 from tapecli.graph import INPUT, LITERAL, Node, needed, replay
 from tapecli.language.formula import Expected
 from tapecli.ops.arithmetic import stop
-from tapecli.results import Check, DerivativeCheck, Expectation
-from tapecli.running import Runner
+from tapecli.problem import numeric
+from tapecli.problem.results import Check, DerivativeCheck, Expectation
+from tapecli.problem.running import Runner
 
 if TYPE_CHECKING:
-    from tapecli.problem import Problem
+    from tapecli.problem.facade import Problem
 
 #: The relative tolerance of an `expect` line that names none.
 WITHIN = 1e-6

@@ -13,10 +13,10 @@ from tapecli.engines import Argument
 from tapecli.engines import numpy as engine
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, LITERAL, Node, needed
-from tapecli.results import Derivatives
+from tapecli.problem.results import Derivatives
 
 if TYPE_CHECKING:
-    from tapecli.problem import Problem
+    from tapecli.problem.facade import Problem
 
 STAGES = ("tape", "graph", "program")
 #: How operations are written in listings, where a sign says it better than a name.

@@ -14,10 +14,10 @@ from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.optimize import loop
 from tapecli.optimize.first_order import Optimizer, make
-from tapecli.results import Minimum, Step
+from tapecli.problem.results import Minimum, Step
 
 if TYPE_CHECKING:
-    from tapecli.problem import Problem
+    from tapecli.problem.facade import Problem
 
 #: Steps where neither the caller nor the file says how many.
 STEPS = 1000

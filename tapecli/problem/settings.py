@@ -1,0 +1,44 @@
+"""How a problem is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tapecli import engines
+from tapecli.core import Array
+from tapecli.errors import TapeError
+
+ENGINES = ("auto", "tape", "numpy", "native")
+DTYPES = ("float64", "float32")
+
+
+class Settings:
+    """How a problem is run: precision, engine, where data may lie, the seed, the convention at ties."""
+
+    __slots__ = ("data_root", "dtype", "engine", "folder", "free", "kink", "seed")
+
+    def __init__(
+        self,
+        dtype: str,
+        engine: str,
+        folder: str,
+        data_root: str | None,
+        seed: int,
+        kink: str,
+        free: Mapping[str, Array],
+    ) -> None:
+        if dtype not in DTYPES:
+            raise TapeError("usage", f"there is no precision {dtype!r}", hint="float64 or float32")
+        if engine not in ENGINES:
+            raise TapeError("usage", f"there is no engine {engine!r}", hint="auto, tape or numpy")
+        if kink not in ("half", "tf"):
+            raise TapeError("usage", f"there is no convention {kink!r} at ties", hint="half or tf")
+        if engine == "native":
+            engines.compile("native", list, (), dtype)
+        self.dtype = dtype
+        self.engine = engine
+        self.folder = folder
+        self.data_root = folder if data_root is None else data_root
+        self.seed = seed
+        self.kink = kink
+        self.free = free
