@@ -53,9 +53,9 @@ def functions() -> list[Entry]:
 
 def _library() -> list[Entry]:
     """The functions of the library file; what they are is what the file says."""
-    from tapecli.language.code import Define
     from tapecli.language.functions import library_source
-    from tapecli.language.parser import parse
+    from tapecli.syntax.code import Define
+    from tapecli.syntax.parser import parse
 
     source = library_source()
     entries = []

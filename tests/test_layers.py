@@ -26,6 +26,7 @@ FLOORS = {
     "colouring": 4,
     "sparsity": 4,
     "eager": 4,
+    "syntax": 3,
     "language": 4,
     "engines": 5,
     "tracing": 6,
@@ -42,7 +43,7 @@ FLOORS = {
 #: third-party library -> the modules that may import it
 DOORS = {
     "numpy": ("",),
-    "lark": ("language.grammar",),
+    "lark": ("syntax.grammar",),
     "typer": ("cli",),
     "click": ("cli",),
     "rich": ("report",),

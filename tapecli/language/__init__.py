@@ -5,14 +5,14 @@ from __future__ import annotations
 from tapecli.core import Array
 from tapecli.errors import Source
 from tapecli.graph import Graph, replay
-from tapecli.language.code import Module
 from tapecli.language.elaborate import Context, Elaborator
 from tapecli.language.formula import Formula
 from tapecli.language.instructions import HANDLERS
-from tapecli.language.lexer import decode
 from tapecli.language.machine import Machine
-from tapecli.language.parser import parse, parse_expression
 from tapecli.language.values import Scope
+from tapecli.syntax.code import Module
+from tapecli.syntax.lexer import decode
+from tapecli.syntax.parser import parse, parse_expression
 
 
 def build(module: Module, context: Context) -> Formula:

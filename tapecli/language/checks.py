@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tapecli.language.code import Code
+from tapecli.syntax.code import Code
 
 
 def free_names(code: Code, params: Iterable[str]) -> Iterator[tuple[str, int, int, bool]]:

@@ -13,7 +13,6 @@ import numpy as np
 from tapecli.core import Array
 from tapecli.errors import Place, TapeError, nearest
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay, shape_text
-from tapecli.language import code as syntax
 from tapecli.language import goals
 from tapecli.language.checks import free_names
 from tapecli.language.formula import Constraint, Expected, Formula, Goal, Input, Output
@@ -21,6 +20,7 @@ from tapecli.language.functions import is_function, unknown_function
 from tapecli.language.instructions import HANDLERS, constant, parts, unknown_name
 from tapecli.language.machine import Machine
 from tapecli.language.values import Broken, FollowUp, Frame, Function, Scope
+from tapecli.syntax import code as syntax
 
 
 class Context(NamedTuple):

@@ -126,8 +126,8 @@ def library(m: Machine) -> Scope:
     scope = m.options.get("library")
     if scope is None:
         from tapecli.errors import Place
-        from tapecli.language.code import Define
-        from tapecli.language.parser import parse
+        from tapecli.syntax.code import Define
+        from tapecli.syntax.parser import parse
 
         if not _library:
             source = library_source()

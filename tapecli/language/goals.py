@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from tapecli.errors import Place, TapeError, nearest
 from tapecli.graph import Node, shape_text
-from tapecli.language import code as syntax
 from tapecli.language.formula import Goal, Output
 from tapecli.language.machine import Machine
+from tapecli.syntax import code as syntax
 
 if TYPE_CHECKING:
     from tapecli.language.elaborate import Elaborator

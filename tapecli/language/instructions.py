@@ -9,7 +9,6 @@ import numpy as np
 from tapecli.errors import TapeError, nearest
 from tapecli.graph import LITERAL, Node, shape_text
 from tapecli.language.algebra import matmul
-from tapecli.language.code import Code
 from tapecli.language.functions import call, is_function
 from tapecli.language.indexing import index
 from tapecli.language.loops import comprehension
@@ -28,6 +27,7 @@ from tapecli.language.values import (
     SweptRange,
     Tuple,
 )
+from tapecli.syntax.code import Code
 
 RELATIONS = {
     "<": ("less", False),

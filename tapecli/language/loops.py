@@ -14,12 +14,12 @@ import numpy as np
 
 from tapecli.core import TABLE, Array
 from tapecli.graph import Node
-from tapecli.language.code import Clause, Code
 from tapecli.language.machine import Machine
 from tapecli.language.sweeps import full, joint, lift, spread
 from tapecli.language.values import Axis, Frame, Range, Scope, Swept, SweptRange
 from tapecli.ops import reductions
 from tapecli.ops.linear import Index
+from tapecli.syntax.code import Clause, Code
 
 #: How deep loops may nest.
 MAX_NEST = 100

@@ -16,10 +16,10 @@ from tapecli import ops  # noqa: F401  (fills the op table)
 from tapecli.core import TABLE, Array, Shape
 from tapecli.errors import Place, Source, TapeError
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay, shape_text
-from tapecli.language.code import Code
 from tapecli.language.sweeps import align, shifted
 from tapecli.language.values import Axis, Everything, Frame, Function, Range, Scope, Swept, SweptRange, Tuple
 from tapecli.rewrite import build
+from tapecli.syntax.code import Code
 
 #: How deep calls of user functions may go: each is a frame, so this guards memory, not Python's stack.
 MAX_CALLS = 100_000

@@ -8,7 +8,7 @@ from typing import Any
 from tapecli.core import Array, Shape
 from tapecli.errors import Place, Source
 from tapecli.graph import Node
-from tapecli.language.code import Code
+from tapecli.syntax.code import Code
 
 #: The calls that take derivatives.
 DERIVATIVES = frozenset(("grad", "hess", "jac", "jvp", "hvp"))

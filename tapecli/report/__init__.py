@@ -9,11 +9,11 @@ from tapecli.errors import TapeError
 from tapecli.report.text import clean, count, guard
 
 if TYPE_CHECKING:
+    from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
     from tapecli.report.faults import Fault
     from tapecli.report.log import Log
     from tapecli.report.output import Sink
     from tapecli.report.progress import Progress
-    from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
 
 #: exit statuses beyond those of errors' codes
 BUG = 70
@@ -193,8 +193,8 @@ class Report:
         self._result(fields, lambda: shown.of_derivatives(r), r, row, blame)
 
     def minimum(self, r: Minimum, row: int | None, tolerance_asked: bool) -> None:
-        from tapecli.report import records, shown, verdicts
         from tapecli.problem.results import STOP_REASONS
+        from tapecli.report import records, shown, verdicts
 
         code, error, warning = verdicts.of_minimum(r, tolerance_asked)
         if warning is not None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from tapecli.errors import Source, TapeError
-from tapecli.language import code as made
-from tapecli.language.code import Clause, Code, Module, Piece, Setting, Span, Statement, Writer
-from tapecli.language.lexer import Lexer, Token, resume
-from tapecli.language.tables import Tables
+from tapecli.syntax import code as made
+from tapecli.syntax.code import Clause, Code, Module, Piece, Setting, Span, Statement, Writer
+from tapecli.syntax.lexer import Lexer, Token, resume
+from tapecli.syntax.tables import Tables
 
 #: At most so many errors of one file are reported.
 MOST_ERRORS = 20
@@ -59,7 +59,7 @@ def _run(start: str, lexer: Lexer, offset: int, actions: _Actions, errors: list[
     failure = _tables.run(start, tokens, named)
     if failure is None:
         return None
-    from tapecli.language.complaints import complaint  # only a wrong formula needs the words
+    from tapecli.syntax.complaints import complaint  # only a wrong formula needs the words
 
     errors.append(failure.error or complaint(failure, lexer, _tables))
     actions.clear()

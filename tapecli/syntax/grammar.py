@@ -1,13 +1,13 @@
 """Makes the parser's tables of the grammar file, by Lark, when the grammar has changed.
 
-`python -m tapecli.language.grammar` compiles `grammar/tape.lark` to `_tables.py`.
+`python -m tapecli.syntax.grammar` compiles `grammar/tape.lark` to `_tables.py`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tapecli.language.tables import STARTS
+from tapecli.syntax.tables import STARTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +90,7 @@ def compile_grammar(text: str) -> str:
         "GOTOS": gotos,
         "GOTO_ROWS": goto_rows,
     }
-    head = '"""Made by `python -m tapecli.language.grammar` from grammar/tape.lark. Not to be edited."""\n\n# fmt: off'
+    head = '"""Made by `python -m tapecli.syntax.grammar` from grammar/tape.lark. Not to be edited."""\n\n# fmt: off'
     return "\n".join([head, *(_assignment(name, value) for name, value in parts.items())]) + "\n"
 
 

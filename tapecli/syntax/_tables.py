@@ -1,8 +1,8 @@
-"""Made by `python -m tapecli.language.grammar` from grammar/tape.lark. Not to be edited."""
+"""Made by `python -m tapecli.syntax.grammar` from grammar/tape.lark. Not to be edited."""
 
 # fmt: off
 GRAMMAR = (
-    "1b940d6581f8735ae5fe10701d065cdc83ed55c5041b9e3bf7014159368e4ff6"
+    "b87adf44bfdd5ef5fd1f7a17909df6495fd351fa236d715f7fe866ff01a70626"
 )
 TERMINALS = (
     '$END', 'AND', 'AT', 'BY', 'CIRCUMFLEX', 'COLON', 'COMMA', 'CONST', 'DATA', 'ELSE', 'EQUAL', 'EXPECT',

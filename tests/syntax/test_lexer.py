@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tapecli.errors import Source, TapeError
-from tapecli.language._tables import TERMINALS, WORDS
-from tapecli.language.lexer import BAD, END, NAME, NUMBER, RELATION, SEPARATOR, STRING, TO, WHERE, Lexer, decode
+from tapecli.syntax._tables import TERMINALS, WORDS
+from tapecli.syntax.lexer import BAD, END, NAME, NUMBER, RELATION, SEPARATOR, STRING, TO, WHERE, Lexer, decode
 
 SHORT = {NAME: "n", NUMBER: "0", RELATION: "?", SEPARATOR: "|", STRING: "s", TO: "TO", WHERE: "WHERE", BAD: "BAD"}
 

@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from tapecli.errors import Place, Source, TapeError
 
 if TYPE_CHECKING:
-    from tapecli.language.lexer import Token
+    from tapecli.syntax.lexer import Token
 
 Instruction = tuple[str, Any, int, int]
 Code = list[Instruction]

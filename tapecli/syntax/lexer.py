@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tapecli.errors import Place, Source, TapeError
-from tapecli.language._tables import PATTERNS, TERMINALS, WORDS
+from tapecli.syntax._tables import PATTERNS, TERMINALS, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from tapecli.errors import Source, TapeError
-from tapecli.language import code
-from tapecli.language.grammar import action_name, compile_grammar, fingerprint, grammar_path, load_grammar
-from tapecli.language.lexer import END, Lexer
-from tapecli.language.parser import MOST_ERRORS, parse, parse_expression
-from tapecli.language.tables import STARTS, Tables
+from tapecli.syntax import code
+from tapecli.syntax.grammar import action_name, compile_grammar, fingerprint, grammar_path, load_grammar
+from tapecli.syntax.lexer import END, Lexer
+from tapecli.syntax.parser import MOST_ERRORS, parse, parse_expression
+from tapecli.syntax.tables import STARTS, Tables
 
 CORPUS = [
     "",
@@ -71,9 +71,9 @@ def errors(text: str) -> list[TapeError]:
 
 def test_tables_are_those_of_the_grammar() -> None:
     text = grammar_path().read_text(encoding="utf-8")
-    made = grammar_path().parents[1] / "tapecli" / "language" / "_tables.py"
+    made = grammar_path().parents[1] / "tapecli" / "syntax" / "_tables.py"
     assert fingerprint(text) in made.read_text(encoding="utf-8")
-    assert compile_grammar(text) == made.read_text(encoding="utf-8"), "run python -m tapecli.language.grammar"
+    assert compile_grammar(text) == made.read_text(encoding="utf-8"), "run python -m tapecli.syntax.grammar"
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_lark_is_not_imported_to_parse() -> None:
     import sys
 
     script = (
-        "import sys; from tapecli.errors import Source; from tapecli.language.parser import parse;"
+        "import sys; from tapecli.errors import Source; from tapecli.syntax.parser import parse;"
         "parse(Source('f', 'y = 1 + 2')); sys.exit('lark' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

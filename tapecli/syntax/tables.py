@@ -14,7 +14,7 @@ from tapecli.errors import TapeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from tapecli.language.lexer import Token
+    from tapecli.syntax.lexer import Token
 
 STARTS = ("file", "expression")
 
@@ -46,7 +46,7 @@ class Tables:
     __slots__ = ("actions", "gotos", "height", "jumps", "rules", "starts", "terminals", "width")
 
     def __init__(self) -> None:
-        from tapecli.language import _tables as made
+        from tapecli.syntax import _tables as made
 
         self.terminals: tuple[str, ...] = made.TERMINALS
         self.width = len(made.TERMINALS)

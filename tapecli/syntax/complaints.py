@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tapecli.errors import Place, TapeError, nearest
-from tapecli.language.tables import Failure, Tables
+from tapecli.syntax.tables import Failure, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tapecli.language.lexer import Lexer, Token
+    from tapecli.syntax.lexer import Lexer, Token
 
 _OPERANDS = frozenset(
     {"NUMBER", "NAME", "STRING", "WHERE", "TRUE", "FALSE", "LPAR", "LSQB", "LBRACE", "MINUS", "PLUS", "NOT", "IF"}
@@ -60,7 +60,7 @@ class Found:
     """What is known of a token that does not fit; `expected` are the names of the terminals that would."""
 
     def __init__(self, failure: Failure, lexer: Lexer, tables: Tables) -> None:
-        from tapecli.language.lexer import first_in_line
+        from tapecli.syntax.lexer import first_in_line
 
         self.text = lexer.text
         self.token = failure.token
@@ -87,7 +87,7 @@ Answer = tuple[str, "Token", str | None]
 
 def complaint(failure: Failure, lexer: Lexer, tables: Tables) -> TapeError:
     """The error of a token that does not fit, in the user's words."""
-    from tapecli.language.lexer import BAD, CLOSERS, END, SEPARATOR, unclosed
+    from tapecli.syntax.lexer import BAD, CLOSERS, END, SEPARATOR, unclosed
 
     token, previous = failure.token, failure.previous
     if token[0] == BAD:
@@ -114,7 +114,7 @@ def complaint(failure: Failure, lexer: Lexer, tables: Tables) -> TapeError:
 
 def _rewound(failure: Failure, lexer: Lexer, begin: int, tables: Tables) -> list[int]:
     """The states before `token` was seen: the automaton has put parts together before it found that nothing fits."""
-    from tapecli.language.lexer import BAD, Lexer
+    from tapecli.syntax.lexer import BAD, Lexer
 
     token = failure.token
 
@@ -144,7 +144,7 @@ def _reserved(found: Found) -> Answer | None:
 
 def _side_by_side(found: Found) -> Answer | None:
     """Two values with no operator between them."""
-    from tapecli.language._tables import TERMINALS
+    from tapecli.syntax._tables import TERMINALS
 
     at, before, token, previous = found.at, found.before, found.token, found.previous
     kind, kind_before = TERMINALS[token[0]], TERMINALS[previous[0]]
@@ -245,7 +245,7 @@ def _strange_word(found: Found) -> Answer | None:
 
 
 def _words() -> dict[str, int]:
-    from tapecli.language._tables import WORDS
+    from tapecli.syntax._tables import WORDS
 
     return WORDS
 
@@ -262,7 +262,7 @@ def _listed(expected: set[str]) -> str:
         left -= _OPERATORS
     ends = left & {"SEPARATOR", "$END"}
     spelled = {kind: f"`{word}`" for word, kind in _words().items()}
-    from tapecli.language._tables import TERMINALS
+    from tapecli.syntax._tables import TERMINALS
 
     order = ("RPAR", "RSQB", "RBRACE", "COMMA", "EQUAL", "TO")
     names = sorted(left - ends, key=lambda name: (order.index(name) if name in order else 9, name))

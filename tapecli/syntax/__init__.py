@@ -1,0 +1,1 @@
+"""Formula text to statements of postfix code: grammar, lexer, parser, and the words for what is wrong."""
