@@ -34,6 +34,29 @@ INFIX = {
     "not_equal": ("!=", 0),
 }
 ATOM = 5
+#: rows that exist for accuracy's sake -> what they are in functions of the language, and how tightly that binds
+WRITTEN = {
+    "acoth_d1": ("1/(1 - {0}^2)", 2),
+    "asech_d1": ("-1/({0}*sqrt(1 - {0}^2))", 2),
+    "asin_d1": ("1/sqrt(1 - {0}^2)", 2),
+    "atan_d1": ("{unit:.12g}/(1 + {0}^2)", 2),
+    "atanh_d1": ("1/(1 - {0}^2)", 2),
+    "cbrt_d1": ("1/(3*cbrt({0})^2)", 2),
+    "digamma_diff": ("digamma({0}) - digamma({0} + {1})", 1),
+    "exp_neg_sq": ("exp(-{0}^2)", ATOM),
+    "gamma_d": ("gamma({0})*digamma({0})", 2),
+    "inside": ("if {1} <= {0} and {0} <= {2} then 1 else 0", -1),
+    "logaddexp_share": ("exp({0})/(exp({0}) + exp({1}))", 2),
+    "logit_d1": ("1/({0}*(1 - {0}))", 2),
+    "positive": ("{0}", ATOM),
+    "ratio": ("{0}/hypot({0}, {1})", 2),
+    "sech2": ("sech({0})^2", 4),
+    "sech_d1": ("-sech({0})*tanh({0})", 2),
+    "share": ("if {0} > {1} then 1 else 0", -1),
+    "sigmoid_d1": ("sigmoid({0})*(1 - sigmoid({0}))", 2),
+    "sinc_d": ("(cospi({0}) - sinc({0}))/{0}", 2),
+    "xdivy": ("{0}/{1}", 2),
+}
 
 
 def functions() -> list[Entry]:
@@ -113,6 +136,11 @@ def _written(node: Node, args: Sequence[tuple[str, int]]) -> tuple[str, int]:
         return f"{_held(args[0], ATOM)}^{node.params['exponent']:g}", 4
     if name == "pow":
         return f"{_held(args[0], ATOM)}^{_held(args[1], 4)}", 4
+    if name in WRITTEN:
+        text, level = WRITTEN[name]
+        return text.format(*[_held(arg, ATOM) for arg in args], **node.params), level
+    if name == "select" and args[2][0] == "inf":  # only keeps 0 from being divided by
+        return args[1]
     if name == "select":
         return f"if {args[0][0]} then {args[1][0]} else {args[2][0]}", -1
     options = [f"{value:g}" if isinstance(value, (int, float)) else str(value) for value in node.params.values()]

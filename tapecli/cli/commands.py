@@ -38,6 +38,15 @@ def gradient(problem: Problem, v: Any, at: Point | None, row: int | None, report
 
 
 def hessian(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
+    if v["sparse"]:
+        if v["hvp"]:
+            raise TapeError(
+                "usage", "--sparse and --hvp exclude each other", hint="a product is a vector: leave --sparse out"
+            )
+        base = problem.derivatives(order=1, at=at, wrt=v["wrt"], of=v["of"])
+        m = problem.sparse_hessian(at=at, wrt=v["wrt"], of=v["of"])
+        report.coordinates("hessian", base, m, row, _blame(problem, base))
+        return
     if v["hvp"]:
         r = problem.product(problem.place(v["hvp"]), at=at, wrt=v["wrt"], of=v["of"])
     else:
@@ -46,6 +55,10 @@ def hessian(problem: Problem, v: Any, at: Point | None, row: int | None, report:
 
 
 def jacobian(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
+    if v["sparse"]:
+        m = problem.sparse_jacobian(at=at, wrt=v["wrt"], of=v["of"])
+        report.coordinates("jacobian", problem.evaluate(at=at, of=m.of), m, row, None)
+        return
     r = problem.jacobian(at=at, wrt=v["wrt"], of=v["of"])
     report.derivatives(r, row, _blame(problem, r))
 

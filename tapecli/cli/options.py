@@ -63,6 +63,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("wrt", "--wrt", "texts", (), "NAMES", "with respect to these names, comma-separated", DERIVATIVE),
     Option("of", "--of", "text", None, "NAME", "which output", "eval grad hess jac trace"),
     Option("hvp", "--hvp", "texts", (), "NAME=EXPR", _HVP, "hess"),
+    Option("sparse", "--sparse", "flag", False, "", "only what can differ from zero, in coordinates", "hess jac"),
     Option(
         "show", "--show", "choice", "program", "STAGE", "what to show: tape, graph or program", "trace",
         ("tape", "graph", "program"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from tapecli.problem.points import Values
 from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
 from tapecli.problem.running import Runner
 from tapecli.problem.settings import Settings
+
+if TYPE_CHECKING:
+    from tapecli.problem.sparse import Coordinates
 
 #: Above this many variables a traced Hessian is made of products with unit vectors, not written out.
 UNROLLED = 16
@@ -323,6 +326,22 @@ class Problem:
         (value, *rest), engine = self.runner.run("hvp", node, names, point, extra)
         derived = self._derived(name, node, names, point, engine, value, gradient=rest[: len(names)])
         return derived._replace(product=dict(zip(names, rest[len(names) :], strict=True)))
+
+    def sparse_hessian(
+        self, *, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
+    ) -> Coordinates:
+        """The Hessian of a scalar output in coordinates, from as few products as its sparsity allows."""
+        from tapecli.problem.sparse import sparse_hessian
+
+        return sparse_hessian(self, at=at, wrt=wrt, of=of)
+
+    def sparse_jacobian(
+        self, *, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
+    ) -> Coordinates:
+        """The Jacobian of an output in coordinates, from as few products as its sparsity allows."""
+        from tapecli.problem.sparse import sparse_jacobian
+
+        return sparse_jacobian(self, at=at, wrt=wrt, of=of)
 
     # ---- short forms ----
 

@@ -10,6 +10,7 @@ from tapecli.report.text import clean, count, guard
 
 if TYPE_CHECKING:
     from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
+    from tapecli.problem.sparse import Coordinates
     from tapecli.report.faults import Fault
     from tapecli.report.log import Log
     from tapecli.report.output import Sink
@@ -191,6 +192,20 @@ class Report:
 
         fields = records.of_derivatives(r) if self.style.json else {}
         self._result(fields, lambda: shown.of_derivatives(r), r, row, blame)
+
+    def coordinates(
+        self, kind: str, r: Derivatives | Evaluation, m: Coordinates, row: int | None, blame: TapeError | None
+    ) -> None:
+        """A matrix in coordinates: Matrix Market for people and programs, or fields of the JSON object."""
+        from tapecli.problem import sparse
+        from tapecli.report import records
+        from tapecli.report.faults import Fault
+
+        if not m.exact:
+            what = "the pattern was too large to be kept exactly, so some entries that are listed may always be 0"
+            self.fault(Fault("warning", "sparse", what, None, None, None))
+        fields = records.of_coordinates(kind, r, m, sparse.as_dict(m)) if self.style.json else {}
+        self._result(fields, lambda: sparse.matrix_market(m).splitlines(), r, row, blame)
 
     def minimum(self, r: Minimum, row: int | None, tolerance_asked: bool) -> None:
         from tapecli.problem.results import STOP_REASONS

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
+    from tapecli.problem.sparse import Coordinates
 
 
 def of_evaluation(r: Evaluation) -> dict[str, Any]:
@@ -24,6 +25,17 @@ def of_derivatives(r: Derivatives) -> dict[str, Any]:
     if r.product is not None:
         fields["product"] = r.product
     return fields | {"connected": r.connected}
+
+
+def of_coordinates(kind: str, r: Derivatives | Evaluation, m: Coordinates, matrix: dict[str, Any]) -> dict[str, Any]:
+    """A matrix in coordinates under the name that it has when it is written out."""
+    fields: dict[str, Any] = {"of": m.of, "dtype": m.dtype, "engine": m.engine, "at": r.at}
+    evaluation: Any = r
+    if m.symmetric:
+        fields |= {key: getattr(evaluation, key) for key in ("value", "gradient", "connected")}
+    else:
+        fields["value"] = evaluation.values[m.of]
+    return fields | {kind: matrix}
 
 
 def of_minimum(r: Minimum) -> dict[str, Any]:

@@ -173,6 +173,12 @@ def of_calls(results: list[Derivatives], traces: int, single: bool) -> list[str]
 
 def of_functions(functions: Sequence[tuple[str, str, str, str]]) -> list[str]:
     """The functions of the language: how each is written, what it is, its derivative."""
-    rows = [["function", "what it is", "derivative"]]
-    rows += [[clean(signature), clean(help), clean(derivative)] for _, signature, help, derivative in functions]
+    rows = [["function", "derivative", "what it is"]]
+    for _, signature, help, derivative in functions:
+        rows.append([clean(signature), _short(clean(derivative)), _short(clean(help))])
     return table(rows, indent="")
+
+
+def _short(text: str, most: int = 72) -> str:
+    """A text that fits into a column; --json has the whole."""
+    return text if len(text) <= most else text[: most - 1] + "…"
