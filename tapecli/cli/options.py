@@ -85,6 +85,10 @@ OPTIONS: tuple[Option, ...] = (
         "kink", "--kink", "choice", "half", "RULE", "derivative of max and min at a tie: half to each, or tf", FORMULA,
         ("half", "tf"),
     ),
+    Option(
+        "missing", "--missing", "choice", "error", "RULE",
+        "data rows with an empty cell: error, or drop to leave them out", FORMULA, ("error", "drop"),
+    ),
     Option("seed", "--seed", "integer", 0, "N", "for random starts", FORMULA),
     Option("data_root", "--data-root", "text", None, "FOLDER", "data files must lie below this folder", FORMULA),
     Option("timeout", "--timeout", "number", None, "SECONDS", "the longest time for one file", FORMULA),

@@ -171,7 +171,7 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
 def load(v: Values, given: Input) -> Problem:
     from tapecli import problem
 
-    shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "seed", "kink")}
+    shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "seed", "kink", "missing")}
     if given.path is not None:
         return problem.load(given.path, **shared)
     text = given.text

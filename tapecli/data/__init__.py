@@ -1,120 +1,108 @@
-"""Columns of numbers from text files, strictly: what is no number is an error that names file, row and column."""
+"""Columns and arrays of numbers from files, strictly: what is no number is an error that names file, row and column.
+
+`read` finds, opens and reads a data file of a formula in one go. Text is read by pyarrow where that is installed and
+the file is large, else by NumPy, and cell by cell where these are not sure; numbers and errors are the same. `files`
+opens, `text` cuts and assembles, `cells` says what is right, `fast` is quick about it, `arrays` reads `.npy`, `.npz`.
+"""
 
 from __future__ import annotations
 
-import csv
+import io
 import os
-import re
 from collections.abc import Sequence
-
-import numpy as np
+from typing import BinaryIO, NamedTuple
 
 from tapecli.core import Array
-from tapecli.errors import TapeError, nearest
+from tapecli.data import text
+from tapecli.data.files import locate, open_below, open_plainly, resolve
+from tapecli.data.text import Selector
+from tapecli.errors import TapeError
 
-#: A cell is a decimal number, or inf or nan by name; digits are not grouped.
-NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf|nan)\Z", re.IGNORECASE)
+__all__ = ["Columns", "Table", "load", "read", "resolve"]
 
 
-def resolve(path: str, folder: str, root: str) -> str:
-    """The data file that `path` names, seen from `folder`; it must lie below `root` and be a regular file."""
-    full = os.path.realpath(os.path.join(folder, path))
-    top = os.path.realpath(root)
-    if os.path.commonpath([full, top]) != top:
-        raise TapeError(
-            "data",
-            f"`{path}` lies outside the data folder",
-            hint="data files lie below the formula file's folder, or below --data-root",
-        )
-    if not os.path.exists(full):
-        raise TapeError("file", f"there is no data file `{path}`", hint="paths are relative to the formula file")
-    if not os.path.isfile(full):
-        raise TapeError("data", f"`{path}` is no regular file")
-    return full
+class Columns(NamedTuple):
+    """What was read: an array per selector (float64, C-contiguous), and how many rows an empty cell made drop out."""
+
+    arrays: list[Array]
+    dropped: int
+
+
+def read(
+    path: str, folder: str, root: str, selectors: Sequence[tuple[str, Selector]], missing: str = "error"
+) -> Columns:
+    """The arrays that `(name, selector)` pairs take from the file that `path` names, seen from `folder`, below `root`.
+
+    A selector is a header, a number from 1, a tuple of these for columns side by side as a matrix (an empty one for
+    all), or None for the column, or array, of that name. `missing="drop"` leaves out rows that have an empty cell in
+    one of these columns; otherwise an empty cell is an error.
+    """
+    full = locate(path, folder, root)
+    with open_below(full, os.path.realpath(root), path) as file:
+        return _read(file, full, path, selectors, missing)
+
+
+def load(path: str, shown: str, selectors: Sequence[tuple[str, Selector]], missing: str = "error") -> list[Array]:
+    """As `read`, for a path that `resolve` gave: without links, and called `shown` in messages."""
+    with open_below(path, os.path.abspath(os.sep), shown) as file:
+        return _read(file, path, shown, selectors, missing).arrays
+
+
+def _read(file: BinaryIO, path: str, shown: str, selectors: Sequence[tuple[str, Selector]], missing: str) -> Columns:
+    if missing not in ("error", "drop"):
+        raise TapeError("usage", f"there is no way {missing!r} with empty cells", hint="error or drop")
+    try:
+        if path.lower().endswith((".npy", ".npz")):
+            from tapecli.data import arrays
+
+            return Columns(arrays.load(file, path, shown, selectors), 0)
+        return Columns(*text.load(file, path, shown, selectors, missing == "drop"))
+    except MemoryError:
+        raise TapeError("limit", f"`{shown}` does not fit into memory") from None
 
 
 class Table:
-    """The rows of a text file, and the headers of its columns where the first row is no row of numbers."""
+    """A table that the user named directly: its `headers` (None without), its `rows`, and its columns by position."""
 
     def __init__(self, path: str, shown: str) -> None:
         self.shown = shown
-        try:
-            with open(path, encoding="utf-8-sig", newline="") as file:
-                text = file.read()
-        except UnicodeDecodeError as problem:
-            raise TapeError("data", f"`{shown}` is not UTF-8 text (byte {problem.start})") from None
-        except OSError as problem:
-            raise TapeError("file", f"`{shown}` cannot be read: {problem.strerror}") from None
-        if "\0" in text:
-            raise TapeError("data", f"`{shown}` holds a NUL character and is no text")
-        delimiter = "\t" if path.lower().endswith((".tsv", ".tab")) else ","
-        rows = list(csv.reader(text.splitlines(), delimiter=delimiter, skipinitialspace=True))
-        self.lines = [i for i, row in enumerate(rows, 1) if row]
-        self.rows = [row for row in rows if row]
-        if not self.rows:
+        self._delimiter = text.delimiter_of(path)
+        with open_plainly(path, shown) as file:
+            self._content = file.read()
+        chunks = text.chunks(io.BytesIO(self._content), shown, self._delimiter)
+        first = next(chunks, None)
+        if first is None:
             raise TapeError("data", f"`{shown}` is empty")
-        first = self.rows[0]
-        self.headers: list[str] | None = None
-        if not all(NUMBER.match(cell.strip()) for cell in first):
-            self.headers = [cell.strip() for cell in first]
-            del self.rows[0], self.lines[0]
-        self._check_widths(len(first))
-
-    def _check_widths(self, width: int) -> None:
-        for line, row in zip(self.lines, self.rows, strict=True):
-            if len(row) != width:
-                raise TapeError("data", f"`{self.shown}`, row {line}: {len(row)} cells where the first row has {width}")
+        self._head = text.header(first, self._delimiter, shown, None)
+        self.headers = self._head.headers
+        self._columns: dict[int, Array] = {}
+        self._count: int | None = None
 
     @property
     def width(self) -> int:
-        return len(self.headers if self.headers is not None else self.rows[0])
+        return self._head.width
+
+    @property
+    def rows(self) -> range:
+        """The rows below the headers, counted from 0."""
+        if self._count is None:
+            self._count = len(self.column(0))
+        return range(self._count)
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     def position(self, selector: int | str) -> int:
         """The column that a header or a number (from 1) names, counted from 0."""
-        if isinstance(selector, int):
-            if not 1 <= selector <= self.width:
-                raise TapeError("data", f"`{self.shown}` has {self.width} columns, not {selector}")
-            return selector - 1
-        if self.headers is None:
-            raise TapeError(
-                "data",
-                f"`{self.shown}` has no header row, so there is no column `{selector}`",
-                hint=f"name it by number: {selector} = 1",
-            )
-        found = [i for i, header in enumerate(self.headers) if header == selector]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise TapeError(
-                "data", f"`{self.shown}` has {len(found)} columns called `{selector}`", hint="name it by number"
-            )
-        close = nearest(selector, self.headers)
-        hint = f"did you mean `{close}`?" if close else f"there is {', '.join(self.headers[:10])}"
-        raise TapeError("data", f"`{self.shown}` has no column `{selector}`", hint=hint)
+        return text.position(self._head, selector, self.shown)
 
     def column(self, position: int) -> Array:
-        """The numbers of one column."""
-        header = self.headers[position] if self.headers is not None else str(position + 1)
-        values = np.empty(len(self.rows))
-        for i, row in enumerate(self.rows):
-            cell = row[position].strip()
-            if not NUMBER.match(cell):
-                what = f"`{cell}` is no number" if cell else "the cell is empty"
-                raise TapeError("data", f"`{self.shown}`, row {self.lines[i]}, column `{header}`: {what}")
-            values[i] = float(cell)
-        return values
-
-
-def load(
-    path: str, shown: str, selectors: Sequence[tuple[str, int | str | tuple[str | int, ...] | None]]
-) -> list[Array]:
-    """The arrays that `(name, selector)` pairs take from a file: a column each, or columns side by side as a matrix."""
-    table = Table(path, shown)
-    arrays = []
-    for name, selector in selectors:
-        if isinstance(selector, tuple):
-            positions = [table.position(one) for one in selector] or list(range(table.width))
-            arrays.append(np.stack([table.column(position) for position in positions], axis=1))
-        else:
-            arrays.append(table.column(table.position(name if selector is None else selector)))
-    return arrays
+        """The numbers of one column. The first call reads all columns, so that faults come in the file's order."""
+        if not self._columns:
+            used = range(self.width)
+            body = text.Body(self.shown, self._delimiter, self._head.names(), used, False)
+            for chunk in text.chunks(io.BytesIO(self._content), self.shown, self._delimiter):
+                start = self._head.start if chunk.line == 1 else 0
+                body.add(text.Chunk(chunk.content[start:], self._head.line if start else chunk.line))
+            self._columns, self._content = body.columns(), b""
+        return self._columns[position]

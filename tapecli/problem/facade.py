@@ -37,6 +37,7 @@ class Problem:
         self._module = module
         self._settings = settings
         self._data: dict[Any, list[Array]] = {}
+        self._notes: list[TapeError] = []
         self._others: dict[Any, Problem] = {}
         self._given: dict[str, Array] = {}
         self.formula = self._build({})
@@ -63,7 +64,7 @@ class Problem:
 
     @property
     def warnings(self) -> tuple[TapeError, ...]:
-        return self.formula.warnings
+        return (*self._notes, *self.formula.warnings)
 
     def _kind(self, kind: str) -> dict[str, Array]:
         return {
@@ -139,11 +140,15 @@ class Problem:
         key = (path, tuple((column.name, column.selector) for column in columns))
         if key not in self._data:
             try:
-                full = data.resolve(path, self._settings.folder, self._settings.data_root)
-                self._data[key] = data.load(full, path, list(key[1]))
+                s = self._settings
+                found = data.read(path, s.folder, s.data_root, list(key[1]), missing=s.missing)
             except TapeError as error:
                 error.place = place
                 raise
+            self._data[key] = found.arrays
+            if found.dropped:
+                what = f"{found.dropped} row{'s' * (found.dropped != 1)} of `{path}` with an empty cell left out"
+                self._notes.append(TapeError("data", what, place=place))
         return self._data[key]
 
     def _with(self, at: Mapping[str, Array]) -> Problem:
@@ -382,7 +387,8 @@ class Problem:
     def compile(self, engine: str = "numpy", dtype: str | None = None) -> Problem:
         """The same problem on another engine: its functions are traced once each; `traces` counts."""
         s = self._settings
-        return Problem(self._module, Settings(dtype or s.dtype, engine, s.folder, s.data_root, s.seed, s.kink, s.free))
+        settings = Settings(dtype or s.dtype, engine, s.folder, s.data_root, s.seed, s.kink, s.missing, s.free)
+        return Problem(self._module, settings)
 
     # ---- larger jobs, each in a module of its own ----
 

@@ -25,12 +25,14 @@ def parse(
     data_root: str | None = None,
     seed: int = 0,
     kink: str = "half",
+    missing: str = "error",
 ) -> Problem:
     """A problem from a formula text. Data paths are relative to `folder` (the working directory). `free` are names
-    that no statement binds and that become variables, with start values where it is a mapping."""
+    that no statement binds and that become variables, with start values where it is a mapping. `missing="drop"` leaves
+    out the rows of data that have an empty cell."""
     values = free if isinstance(free, Mapping) else dict.fromkeys(free)
     starts = {key: np.asarray(np.nan if value is None else value, dtype=np.float64) for key, value in values.items()}
-    settings = Settings(dtype, engine, folder or os.curdir, data_root, seed, kink, starts)
+    settings = Settings(dtype, engine, folder or os.curdir, data_root, seed, kink, missing, starts)
     return Problem(language.parse(Source(name, text)), settings)
 
 
@@ -42,6 +44,7 @@ def load(
     data_root: str | None = None,
     seed: int = 0,
     kink: str = "half",
+    missing: str = "error",
 ) -> Problem:
     """A problem from a formula file."""
     name = os.fspath(path)
@@ -53,5 +56,5 @@ def load(
             "file", f"`{name}` cannot be read: {problem.strerror}", hint="give the path of a formula file"
         ) from None
     source = language.decode(content, name)
-    settings = Settings(dtype, engine, os.path.dirname(name) or os.curdir, data_root, seed, kink, {})
+    settings = Settings(dtype, engine, os.path.dirname(name) or os.curdir, data_root, seed, kink, missing, {})
     return Problem(language.parse(source), settings)

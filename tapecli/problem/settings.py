@@ -13,9 +13,10 @@ DTYPES = ("float64", "float32")
 
 
 class Settings:
-    """How a problem is run: precision, engine, where data may lie, the seed, the convention at ties."""
+    """How a problem is run: precision, engine, where data may lie, the seed, the conventions at ties and for empty
+    cells of data."""
 
-    __slots__ = ("data_root", "dtype", "engine", "folder", "free", "kink", "seed")
+    __slots__ = ("data_root", "dtype", "engine", "folder", "free", "kink", "missing", "seed")
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class Settings:
         data_root: str | None,
         seed: int,
         kink: str,
+        missing: str,
         free: Mapping[str, Array],
     ) -> None:
         if dtype not in DTYPES:
@@ -33,6 +35,8 @@ class Settings:
             raise TapeError("usage", f"there is no engine {engine!r}", hint="auto, tape or numpy")
         if kink not in ("half", "tf"):
             raise TapeError("usage", f"there is no convention {kink!r} at ties", hint="half or tf")
+        if missing not in ("error", "drop"):
+            raise TapeError("usage", f"there is no rule {missing!r} for empty cells", hint="error or drop")
         if engine == "native":
             engines.compile("native", list, (), dtype)
         self.dtype = dtype
@@ -41,4 +45,5 @@ class Settings:
         self.data_root = folder if data_root is None else data_root
         self.seed = seed
         self.kink = kink
+        self.missing = missing
         self.free = free

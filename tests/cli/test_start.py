@@ -74,7 +74,7 @@ def test_ops_lists_every_function(tmp_path: Path) -> None:
 
     _, said = modules(["ops"], tmp_path)
     rows = said.splitlines()
-    assert rows[0].split() == ["function", "what", "it", "is", "derivative"]
+    assert rows[0].split() == ["function", "derivative", "what", "it", "is"]
     assert [row.split("(")[0] for row in rows[1:]] == [entry.name for entry in functions()]
     _, said = modules(["ops", "--json"], tmp_path)
     found = json.loads(said)
