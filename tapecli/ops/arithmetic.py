@@ -82,6 +82,8 @@ neg: Op = elementwise(
     points=((1.5,), (-2.0,)),
     doc="-x",
 )
+
+
 def _slope(g: Any, x: Any, exponent: float) -> Any:
     """n x^(n-1) of a literal exponent n; by a kernel of its own where n - 1 would round."""
     if not exponent:

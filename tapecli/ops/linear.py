@@ -51,7 +51,7 @@ def _length(start: int, stop: int, step: int) -> int:
 
 
 def _replaced(x: Shape, axis: int, n: int) -> Shape:
-    return (*x[:axis], n, *x[axis + 1:])
+    return (*x[:axis], n, *x[axis + 1 :])
 
 
 def _embed(x: Array, axis: int, n: int, start: int, stop: int, step: int) -> Array:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tapecli as tp
-from tapecli.problem import numeric
 from tapecli.core import TABLE
+from tapecli.problem import numeric
 from tapecli.problem.results import Check
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tapecli.errors import CODES, Place, Source, TapeError
+from tapecli.problem.results import STOP_REASONS, Minimum
 from tapecli.report import Report, Style, faults, numbers, output, progress, text, verdicts
 from tapecli.report.encode import Encoder
-from tapecli.problem.results import STOP_REASONS, Minimum
 
 
 class Kept:

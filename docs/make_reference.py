@@ -1,0 +1,200 @@
+"""Writes the pages, and the parts of pages, that follow from tables of the package.
+
+    python docs/make_reference.py
+
+`optimizers.md` and `functions.md` are written whole; in `commands.md` what stands between `<!-- options of … -->` and
+`<!-- end -->`. A test fails where a page differs from what this makes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tapecli.catalogue import Entry, functions
+from tapecli.cli.options import FORMULA, OPTIONS, Option
+from tapecli.optimize.first_order import OPTIMIZERS, Method
+from tapecli.optimize.schedules import REQUIRED, SCHEDULES
+from tapecli.optimize.schedules import Option as Setting
+from tapecli.optimize.transforms import COMMON
+
+DOCS = Path(__file__).parent
+NOTICE = "<!-- Written by docs/make_reference.py from tables of the package. Do not edit: change the tables. -->"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def said(value: object) -> str:
+    """A default as it would be written in a formula file."""
+    if value is REQUIRED:
+        return "must be given"
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value:g}`"
+
+
+def settings(options: Iterable[Setting]) -> str:
+    rows = [(f"`{o.name}`", said(o.default), o.check.says, o.help) for o in options]
+    return table(("option", "default", "takes", "what it is"), rows)
+
+
+# ---- optimizers.md ----------------------------------------------------------------------------------------------
+
+OPTIMIZERS_HEAD = f"""{NOTICE}
+
+# Optimizers
+
+Methods that follow the gradient. Names, options, defaults and the order of operations, down to where an epsilon
+stands, are those of Keras 3. How a minimisation is run, when it stops and what it answers stands in
+[commands.md](commands.md#tapecli-minimize).
+
+A method is chosen in the file, on the command line or in Python; what the command line says wins over the file.
+
+```tape
+var x = -1.2, y = 1
+f = 100*(y - x^2)^2 + (1 - x)^2
+minimize f using adam(learning_rate=0.02, beta_1=0.8), steps=500
+```
+
+```sh
+tapecli minimize f.tape --method adam --learning-rate 0.02 --beta-1 0.8 --steps 500
+```
+
+```python
+import tapecli as tp
+
+p = tp.parse("var x = -1.2, y = 1; minimize 100*(y - x^2)^2 + (1 - x)^2")
+least = p.minimize(method="adam", learning_rate=0.02, beta_1=0.8, steps=500)
+opt = tp.optimizers.Adam(learning_rate=0.02, beta_1=0.8)  # for variables of your own
+```
+
+On the command line an option is written with hyphens: `beta_1` is `--beta-1`, a truth is `--nesterov` or
+`--no-nesterov`. Options are read strictly: an option that the method does not have, or a value outside its range, is
+an error.
+
+Where nobody names a method, it is `auto`. In this version `auto` is `adam` with `learning_rate=0.05`, whatever the
+problem is.
+"""
+
+SCHEDULES_HEAD = """## Learning rates that change
+
+`learning_rate` may be a schedule: a learning rate that depends on how many steps are done. Settings are given in the
+order of the table, or by name. Schedules stand in formula files only, not on the command line.
+
+```tape
+var x = 5
+minimize (x - 2)^2 using sgd(learning_rate=cosine_decay(0.1, 200, alpha=0.01)), steps=200
+```
+
+In Python a schedule is made by name, and is given to any optimizer:
+
+```python
+from tapecli.optimize import schedules
+
+rate = schedules.make("exponential_decay", [0.1, 100, 0.5], {})
+print(rate(0), rate(100), rate(200))
+# -> 0.1 0.05 0.025
+opt = tp.optimizers.SGD(learning_rate=rate)
+```
+"""
+
+
+def method(name: str, entry: Method) -> str:
+    own = [option for option in entry.options if option.name not in {o.name for o in COMMON}]
+    paper = " ".join((entry.rule.__doc__ or "").split())
+    title = f"## `{name}`\n\n`tp.optimizers.{entry.title}`: {entry.help}."
+    return f"{title} {paper}\n\n{settings(own)}"
+
+
+def optimizers() -> str:
+    names = ", ".join(f"[{name}](#{name})" for name in OPTIMIZERS)
+    common = (
+        "## Options that every method has\n\n"
+        "At most one of the three ways to clip may be set. Where an average of the variables is kept (`use_ema`), it\n"
+        "is what comes out at the end.\n\n" + settings(COMMON)
+    )
+    kinds = [f"### `{name}`\n\nIt {kind.help}.\n\n{settings(kind.options)}" for name, kind in SCHEDULES.items()]
+    methods = [method(name, entry) for name, entry in OPTIMIZERS.items()]
+    return "\n\n".join(
+        [OPTIMIZERS_HEAD + f"\nThe methods: {names}.", *methods, common, SCHEDULES_HEAD.rstrip(), *kinds, ""]
+    )[:-1]
+
+
+# ---- functions.md -----------------------------------------------------------------------------------------------
+
+FUNCTIONS_HEAD = f"""{NOTICE}
+
+# Functions of the language
+
+Every function that a formula can call, as `tapecli ops` lists them. How they are called stands in
+[language.md](language.md#functions), what they do at kinks and edges in [conventions.md](conventions.md).
+
+A derivative is shown where the function is a single operation: one formula per argument, separated by commas. `0`
+stands where an argument has no derivative. These are the formulas that are run: they are written so that they lose no
+digits, which is why `tanh` does not have the derivative `1 - tanh(x)^2`. A name that is no function of the language,
+such as `asin_d1`, is an operation that only derivatives use.
+
+The constants are `pi` (or `π`), `e`, `inf`, `nan`, and `eps`, the distance from 1 to the next number of the run's
+precision.
+"""
+
+
+def function(entry: Entry) -> tuple[str, str, str]:
+    derivative = f"`{entry.derivative}`" if entry.derivative else ""
+    return f"`{entry.signature}`", entry.help, derivative
+
+
+def list_of_functions() -> str:
+    return FUNCTIONS_HEAD + "\n" + table(("function", "what it is", "derivative"), map(function, functions())) + "\n"
+
+
+# ---- commands.md ------------------------------------------------------------------------------------------------
+
+MARKED = re.compile(r"(<!-- options of ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def options_of(group: str) -> list[Option]:
+    """The options that a marker asks for: of a group of commands, or those of one command that no group has."""
+    everywhere = [o for o in OPTIONS if "ops" in o.commands]
+    formula = [o for o in OPTIONS if o not in everywhere and set(FORMULA.split()) <= set(o.commands)]
+    if group == "every command":
+        return everywhere
+    if group == "every formula":
+        return formula
+    return [o for o in OPTIONS if o not in everywhere and o not in formula and group in o.commands]
+
+
+def option(o: Option) -> tuple[str, str, str]:
+    flags = ", ".join(f"`{flag}{' ' + o.metavar if o.metavar else ''}`" for flag in o.flags)
+    default = "" if o.default in (None, False, ()) else f"`{o.default}`"
+    return flags, default, o.help
+
+
+def commands(text: str) -> str:
+    def fill(found: re.Match[str]) -> str:
+        rows = [option(o) for o in options_of(found[2])]
+        text = table(("option", "default", "what it is"), rows) if rows else "It has no options of its own."
+        return f"{found[1]}\n{text}\n\n{found[4]}"
+
+    return MARKED.sub(fill, text)
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page as it should be."""
+    return {
+        DOCS / "optimizers.md": optimizers(),
+        DOCS / "functions.md": list_of_functions(),
+        DOCS / "commands.md": commands((DOCS / "commands.md").read_text("utf-8")),
+    }
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, "utf-8")
