@@ -45,16 +45,17 @@ import numpy
 mark("import numpy")
 from tapecli import cli
 from tapecli import engines, problem
+from tapecli.problem import loading
 from tapecli.engines import tape
 from tapecli.report import shown
 mark("import tapecli")
-inner = problem.language.parse
+inner = loading.language.parse
 def parse(*args):
     marks.append(("read", now()))
     found = inner(*args)
     marks.append(("parse", now()))
     return found
-problem.language.parse = parse
+loading.language.parse = parse
 p = problem.load(PATH)
 mark("elaborate")
 d = p.derivatives()
