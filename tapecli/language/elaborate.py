@@ -385,15 +385,27 @@ class Elaborator:
                 )
             at.update(self.points[s.at_point])
         at.update(self.assignments(s.assignments))
+        left: Node | None = None
+        right: Node | None = None
+        fault: TapeError | None = None
+        try:
+            left, right = self._sides(s, place)
+        except TapeError as error:
+            if not self.given and not self.machine.used & set(at):
+                raise
+            fault = error
+        relation = s.relation if right is not None else None
+        self.expected.append(Expected(s.text, relation, left, right, within, at, fault, place))
+
+    def _sides(self, s: syntax.Expect, place: Place) -> tuple[Node, Node | None]:
+        """What a check compares, or the one condition that it is."""
         if s.relation is None or s.left is None or s.right is None:
-            self.expected.append(Expected(s.text, None, self.node(s.code, "a check"), None, within, at, place))
-            return
+            return self.node(s.code, "a check"), None
         left, right = self.node(s.left, "a check"), self.node(s.right, "a check")
         if left.shape and right.shape and left.shape != right.shape:
-            raise TapeError(
-                "shape", f"a check compares {shape_text(left.shape)} with {shape_text(right.shape)}", place=place
-            )
-        self.expected.append(Expected(s.text, s.relation, left, right, within, at, place))
+            sizes = f"{shape_text(left.shape)} with {shape_text(right.shape)}"
+            raise TapeError("shape", f"a check compares {sizes}", place=place)
+        return left, right
 
 
 STATEMENTS: dict[str, Callable[[Elaborator, Any], None]] = {

@@ -44,14 +44,16 @@ class Goal(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """An `expect` line: two sides and their relation, or one condition. `at` overrides values."""
+    """An `expect` line: two sides and their relation, or one condition. `at` overrides values. `fault` is what is wrong
+    with it for the shapes that this formula was built with, where it may be right for those of its own point."""
 
     text: str
     relation: str | None
-    left: Node
+    left: Node | None
     right: Node | None
     within: float | None
     at: dict[str, Array]
+    fault: TapeError | None
     place: Place
 
 

@@ -27,6 +27,7 @@ from tapecli.language.values import (
     SweptRange,
     Tuple,
 )
+from tapecli.ops import linear
 from tapecli.syntax.code import Code
 
 RELATIONS = {
@@ -162,7 +163,11 @@ def _index(m: Machine, frame: Frame, count: int) -> None:
 
 def _transpose(m: Machine, frame: Frame, _: None) -> None:
     node = m.node(m.stack.pop(), "`'`")
-    m.stack.append(m.apply("transpose", node, axes=tuple(reversed(range(node.ndim)))) if node.ndim > 1 else node)
+
+    def turned(x: Any, axes: tuple[int, ...]) -> Any:
+        return linear.transpose(x, axes=(*range(x.ndim - len(axes)), *reversed(axes)))
+
+    m.stack.append(m.over(turned, node, tuple(range(node.ndim))) if node.ndim > 1 else node)
 
 
 def _then(m: Machine, frame: Frame, _: None) -> None:

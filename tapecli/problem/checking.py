@@ -58,7 +58,9 @@ def _expectation(problem: Problem, at: Mapping[str, Array], i: int) -> Expectati
     """The `expect` line number i, at its own point: that may change shapes, or set bound names."""
     problem, at = problem._placed({**at, **problem.formula.expected[i].at})
     e = problem.formula.expected[i]
-    sides = [e.left] if e.right is None else [e.left, e.right]
+    if e.fault is not None:
+        raise e.fault
+    sides = [side for side in (e.left, e.right) if side is not None]
     values = [np.asarray(value) for value in _values(problem, at, sides)]
     got, wanted = values[0], values[1] if len(values) > 1 else None
     return Expectation(e.place.line, e.text, _holds(e, got, wanted), got, wanted, e.place)

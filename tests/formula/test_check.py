@@ -212,3 +212,14 @@ def test_numerical_derivatives() -> None:
         assert numeric.complex_step(f, x).value == pytest.approx(wanted, rel=1e-14)
     jump = numeric.central(lambda t: float(t >= 0.0), 0.0, "float64")
     assert jump.uncertainty > 0.2 * abs(jump.value)
+
+
+def test_an_expectation_that_rests_on_a_shape_stands_only_for_that_shape() -> None:
+    text = "const n = 4\nvar x[n] = 1\nf = sum(x[i]^2 for i in 1..n)\nexpect x[4] == 1\nexpect x[6] == 1 at n = 6\nf"
+    problem = tp.parse(text)
+    assert problem.check().ok
+    assert problem.value(at={"n": 2}) == 2.0
+    with pytest.raises(tp.TapeError) as caught:
+        problem.check(at={"n": 2})
+    assert caught.value.code == "index"
+    assert caught.value.place.line == 4

@@ -178,3 +178,9 @@ def test_checkpoints_give_the_same_numbers(n):
     assert result.value == pytest.approx(plain(0.7, 0.2), rel=1e-13)
     assert result.gradient["a"] == pytest.approx(plain(0.7 + 1j * h, 0.2).imag / h, rel=1e-12)
     assert result.gradient["s0"] == pytest.approx(plain(0.7, 0.2 + 1j * h).imag / h, rel=1e-12)
+
+
+def test_transposes_inside_loops() -> None:
+    value = tp.parse("A = [[1,2],[3,4],[5,6]]\n[(A*k)' for k in 1..2]").value()
+    A = np.array([[1.0, 2], [3, 4], [5, 6]])
+    assert np.array_equal(value, [A.T, 2 * A.T])
