@@ -11,6 +11,7 @@ from tapecli import derive
 from tapecli.core import TABLE
 from tapecli.graph import Node, shape_text
 from tapecli.language.machine import Machine
+from tapecli.language.sweeps import full
 from tapecli.language.values import Swept
 
 
@@ -94,33 +95,33 @@ def _hess(m: Machine, y: Any, x: Any) -> Any:
     return _derivative(m, _derivative(m, _scalar(m, y, "hess", "jac(grad(…), x)"), x), x)
 
 
-def _outside(m: Machine, values: tuple[Any, ...], name: str) -> None:
-    if any(isinstance(value, Swept) for value in values):
-        raise m.error("unsupported", f"`{name}` stands outside of loops", hint="inside a loop, use grad or jac")
-
-
-def _direction(m: Machine, x: Node, direction: Any, name: str) -> Node:
+def _direction(m: Machine, x: Any, direction: Any, name: str) -> Any:
     node = m.node(direction, f"`{name}`")
-    _outside(m, (node, x), name)
     if node.shape != x.shape:
         raise m.error("shape", f"the direction has the shape of x: {shape_text(x.shape)}, not {shape_text(node.shape)}")
-    return node  # type: ignore[no-any-return]
+    return node
 
 
 def _jvp(m: Machine, v: Any, x: Any, direction: Any) -> Any:
     v, x = m.node(v, "`jvp`"), _source(m, x, "jvp")
-    _outside(m, (v,), "jvp")
-    found = derive.nodes_jvp(v, x, _direction(m, x, direction, "jvp"))
-    return m.graph.literal(np.zeros(v.shape)) if found is None else found
+    along = _direction(m, x, direction, "jvp")
+    axes = x.axes if isinstance(x, Swept) else ()
+    if isinstance(along, Swept) and not set(along.axes) <= set(axes):
+        hint = "sum(grad(…, x)*direction) does it for a number"
+        raise m.error("unsupported", "the direction of `jvp` moves with a loop, and x does not", hint=hint)
+    own = v.axes if isinstance(v, Swept) else ()
+    found = None
+    if set(axes) <= set(own):
+        node, source = (value.node if isinstance(value, Swept) else value for value in (v, x))
+        found = derive.nodes_jvp(node, source, full(m.graph, along, axes))
+    if found is None:
+        return m.graph.literal(np.zeros(v.shape))
+    return Swept(found, own) if own else found
 
 
 def _hvp(m: Machine, y: Any, x: Any, direction: Any) -> Any:
-    x = _source(m, x, "hvp")
-    along = _direction(m, x, direction, "hvp")
-    y = _scalar(m, y, "hvp", "jvp(grad(…), x, v)")
-    _outside(m, (y,), "hvp")
-    slope = m.apply("mul", _derivative(m, y, x), along)
-    return _derivative(m, m.apply("sum", slope, axes=tuple(range(slope.ndim))), x)
+    """The derivative of the gradient along the direction, which is held: it may itself be made of x."""
+    return _jvp(m, _derivative(m, _scalar(m, y, "hvp", "jvp(grad(…), x, v)"), _source(m, x, "hvp")), x, direction)
 
 
 CALCULUS: dict[str, Builtin] = {

@@ -109,7 +109,23 @@ def test_recurrence(text):
     assert np.array_equal(problem.compile("numpy").value(), value)
 
 
+INSIDE = {
+    "sum(jvp(t^3, t, 2) for t in x)": float((3 * x**2 * 2).sum()),
+    "sum(jvp(w*t^2, w, [1, 2])[2] for t in x)": float((2 * x**2).sum()),
+    "sum(hvp(t^3, t, 2) for t in x)": float((6 * x * 2).sum()),
+    "sum(hvp(i*w[1]^2*w[2], w, [1, 0])[1] for i in 1..3)": 2 * 6 * 5.0,
+    "sum(hvp(sum(r^3), r, r)[1] for i in 1..2)": 2 * 6 * 9.0,
+}
+
+
+@pytest.mark.parametrize("text", INSIDE)
+def test_products_with_directions_inside_loops(text):
+    assert np.allclose(tp.parse(HEAD + "var w = [3, 5], r = [3, 1]\n" + text).value(), INSIDE[text], rtol=1e-13)
+
+
 DERIVATIVES = [
+    "sum(hvp(sum(w^3), w, w*w[1]))",
+    "sum(jvp(w^2, w, sin(w)))",
     "sum(100*(w[i+1] - w[i]^2)^2 + (1 - w[i])^2 for i in 1..5)",
     "sum(w[i]*w[j]*sin(w[j]) for i in 1..6, j in i..6)",
     "sum(sum(w[j]^2 for j in max(1,i-2)..min(6,i+1))^2 for i in 1..6)",
