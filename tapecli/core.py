@@ -8,6 +8,7 @@ derivatives of any order are the same call on different values.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
@@ -52,10 +53,7 @@ class Value:
 
     @property
     def size(self) -> int:
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
+        return math.prod(self.shape)
 
     def __add__(self, other: Any) -> Any:
         return TABLE["add"](self, other)

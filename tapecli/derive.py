@@ -7,6 +7,7 @@ the arguments that derivatives are taken to; the results come back as a flat lis
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -46,14 +47,6 @@ def basis(value: Any, entry: int) -> Any:
     return constant_like(value, array)
 
 
-def size_of(shape: Shape) -> int:
-    """The number of entries of an array of this shape."""
-    size = 1
-    for n in shape:
-        size *= n
-    return size
-
-
 def record(f: Function, xs: Sequence[Any], wrt: Sequence[int]) -> tuple[Any, Recording, list[Box]]:
     """Runs `f` on `xs` with the arguments of `wrt` watched by a new recording."""
     recording = Recording()
@@ -90,7 +83,7 @@ def jacobian(f: Function, wrt: Sequence[int]) -> Many:
 
     def run(*xs: Any) -> list[Any]:
         y, recording, sources = record(f, xs, wrt)
-        rows = [pullback(y, recording, sources, basis(y, k)) for k in range(size_of(shape_of(y)))]
+        rows = [pullback(y, recording, sources, basis(y, k)) for k in range(math.prod(shape_of(y)))]
         return [_inner(y, recording), *_columns(rows, shape_of(y), sources)]
 
     return run
@@ -117,7 +110,7 @@ def hessian(f: Function, wrt: Sequence[int]) -> Many:
         result, recording, sources = record(lambda *inner: gradient(f, wrt)(*inner), xs, wrt)
         blocks: list[Any] = []
         for g in result[1:]:
-            rows = [pullback(g, recording, sources, basis(g, k)) for k in range(size_of(shape_of(g)))]
+            rows = [pullback(g, recording, sources, basis(g, k)) for k in range(math.prod(shape_of(g)))]
             blocks += _columns(rows, shape_of(g), sources)
         return [*(_inner(value, recording) for value in result), *blocks]
 

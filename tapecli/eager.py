@@ -7,6 +7,7 @@ number itself, or, inside a tape that watches it, that tape's box. Where Gradien
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tapecli.core import Array, Op, Shape, Value, shape_of
-from tapecli.derive import basis, constant_like, ones_like, size_of, zeros_like
+from tapecli.derive import basis, constant_like, ones_like, zeros_like
 from tapecli.errors import TapeError
 from tapecli.ops.linear import reshape, stack
 from tapecli.tape import Box, Recording, number_of
@@ -273,7 +274,7 @@ class Tape:
         def sweep(boxes: list[Box]) -> list[Any]:
             if box is None:
                 return [None] * len(boxes)
-            rows = [self._recording.sweep(box, boxes, basis(box, k)) for k in range(size_of(shape))]
+            rows = [self._recording.sweep(box, boxes, basis(box, k)) for k in range(math.prod(shape))]
             return [_block([row[j] for row in rows], shape, boxes[j]) for j in range(len(boxes))]
 
         return self._answer(sources, unconnected, shape, sweep)

@@ -55,6 +55,7 @@ DERIVATIVE = "grad hess jac"
 
 _HVP = "the direction for the Hessian-vector product, say x=1; repeatable"
 _AT = "where: x=1.5, the name of a point, or @points.csv for every row; repeatable, later ones win"
+_METHOD = "how to minimise; auto takes Adam, and gives the lowest point seen"
 _LOG = "write one JSON object per step, the start being step 0"
 
 OPTIONS: tuple[Option, ...] = (
@@ -68,7 +69,7 @@ OPTIONS: tuple[Option, ...] = (
         "show", "--show", "choice", "program", "STAGE", "what to show: tape, graph or program", "trace",
         ("tape", "graph", "program"),
     ),
-    Option("method", "--method", "text", None, "METHOD", "how to minimise; auto picks by the problem", "minimize"),
+    Option("method", "--method", "text", None, "METHOD", _METHOD, "minimize"),
     Option("steps", "--steps", "integer", None, "N", "the greatest number of steps", "minimize"),
     Option("tol", "--tol", "number", None, "NUMBER", "the tolerance to reach", "minimize"),
     Option("log", "--log", "text", None, "FILE", _LOG, "minimize"),

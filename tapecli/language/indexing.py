@@ -63,7 +63,7 @@ def _fixed(m: Machine, item: Any) -> Any:
     if not isinstance(item, SweptRange):
         return item
     length = m.apply("sub", item.last, item.first)
-    numbers = m.number(length.node if isinstance(length, Swept) else length)
+    numbers = m.number(length)
     if numbers is None or numbers.size == 0 or np.any(numbers != numbers.flat[0]):
         raise m.error(
             "shape",
@@ -92,13 +92,7 @@ def _slice(m: Machine, value: Any, dimension: int, span: Range) -> Any:
 def _numbers(m: Machine, item: Any) -> Array:
     """The whole numbers that an index has, known before anything runs."""
     where = m.node(item, "an index")
-    numbers = m.number(where.node if isinstance(where, Swept) else where)
-    if numbers is None:
-        raise m.error(
-            "value",
-            "an index has to be known before anything runs",
-            hint="make it of numbers, constants and data, not of variables",
-        )
+    numbers = m.known_numbers(where, "an index")
     with np.errstate(all="ignore"):
         wrong = ~np.isfinite(numbers) | (numbers != np.rint(numbers))
     if np.any(wrong & _active(m, where)):

@@ -173,10 +173,9 @@ def _transpose(m: Machine, frame: Frame, _: None) -> None:
 def _then(m: Machine, frame: Frame, _: None) -> None:
     """Begins a branch. What is known of the condition at each point of the loops says where its indices count."""
     condition = m.stack[-1] = m.node(m.stack[-1], "a condition")
-    swept = isinstance(condition, Swept)
-    numbers = m.number(condition.node if swept else condition) if condition.ndim == 0 else None
+    numbers = m.number(condition) if condition.ndim == 0 else None
     if numbers is not None:
-        m.masks.append((numbers != 0, condition.axes if swept else ()))
+        m.masks.append((numbers != 0, condition.axes if isinstance(condition, Swept) else ()))
     else:
         found = over_steps(m, condition)
         m.masks.append(None if found is None else (found[0] != 0, found[1]))

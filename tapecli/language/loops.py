@@ -114,13 +114,7 @@ class Loop:
     def _whole(self, end: Any, axes: tuple[Axis, ...]) -> Array:
         """The end of a range at every point of `axes`, as whole numbers."""
         m = self.m
-        numbers = m.number(end.node if isinstance(end, Swept) else end)
-        if numbers is None:
-            raise m.error(
-                "value",
-                "the ends of a range have to be known before anything runs",
-                hint="make them of numbers and constants",
-            )
+        numbers = m.known_numbers(end, "the end of a range")
         own = end.axes if isinstance(end, Swept) else ()
         if numbers.ndim != len(own) or not np.all(np.isfinite(numbers)) or np.any(numbers != np.rint(numbers)):
             raise m.error("value", "the ends of a range are whole numbers")
@@ -130,13 +124,8 @@ class Loop:
         """`if …` after the clauses: the points where it holds are left."""
         m = self.m
         value = m.node(self.run(code), "a condition")
-        numbers = m.number(value.node if isinstance(value, Swept) else value)
-        if numbers is None:
-            raise m.error(
-                "value",
-                "a condition on indices has to be known before anything runs",
-                hint="for variables, use `if … then … else 0` in the body",
-            )
+        hint = "for variables, use `if … then … else 0` in the body"
+        numbers = m.known_numbers(value, "a condition on indices", hint)
         if not isinstance(value, Swept):
             if not numbers.all():
                 self.replace(self.axes, self.points(self.axes, [np.zeros(0, dtype=np.intp) for _ in self.axes]))
@@ -248,7 +237,7 @@ def _sorted(m: Machine, node: Node, axes: list[Axis]) -> Swept:
 def _mean(loop: Loop, value: Any) -> Any:
     total = _sum(loop, value)
     count = _sum(loop, loop.m.graph.literal(1.0))
-    numbers = loop.m.number(count.node if isinstance(count, Swept) else count)
+    numbers = loop.m.number(count)
     if numbers is not None and not np.all(numbers):
         raise loop.m.error("shape", "there is no mean of no entries")
     return loop.m.apply("div", total, count)

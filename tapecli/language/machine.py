@@ -24,6 +24,8 @@ from tapecli.syntax.code import Code
 #: How deep calls of user functions may go: each is a frame, so this guards memory, not Python's stack.
 MAX_CALLS = 100_000
 
+#: what to do where something has to be known before anything runs
+MAKE = "make it of numbers, constants and data, not of variables"
 SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "matmul": "@", "pow": "^"}
 #: `handler(machine, frame, operand)` does what one opcode means.
 Handler: TypeAlias = Callable[["Machine", Frame, Any], None]
@@ -202,8 +204,10 @@ class Machine:
             return None
         return float(self._compute(node))
 
-    def number(self, node: Node) -> Array | None:
-        """The value of a node that rests on constants, data and literals alone, else None."""
+    def number(self, value: Any) -> Array | None:
+        """The numbers of a node, or of a value at all points of a loop, that rests on constants, data and literals
+        alone, else None."""
+        node: Node = value.node if isinstance(value, Swept) else value
         if node.op is LITERAL:
             return node.params["value"]  # type: ignore[no-any-return]
         if node.index not in self._numbers:
@@ -219,17 +223,18 @@ class Machine:
         with np.errstate(all="ignore"):
             return np.asarray(replay([node], self.known, lambda value: value)[0])
 
+    def known_numbers(self, value: Any, what: str, hint: str = MAKE) -> Array:
+        """The numbers of what has to be known before anything runs."""
+        numbers = self.number(self.node(value, what))
+        if numbers is None:
+            raise self.error("value", f"{what} has to be known before anything runs", hint=hint)
+        return numbers
+
     def whole(self, value: Any, what: str) -> int:
         """A whole number known before anything runs: a size, an index, the end of a range."""
         if isinstance(value, Swept):
             raise self.error("value", f"{what} may not depend on the index of a loop here")
-        number = self.number(self.node(value, what))
-        if number is None:
-            raise self.error(
-                "value",
-                f"{what} has to be known before anything runs",
-                hint="make it of numbers, constants and data, not of variables",
-            )
+        number = self.known_numbers(value, what)
         if number.ndim or not np.isfinite(number) or float(number) != int(number):
             raise self.error("value", f"{what} has to be a whole number, and is {number}")
         return int(number)

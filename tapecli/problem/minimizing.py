@@ -55,8 +55,13 @@ def minimize(
     ending = loop.run(task, optimizer, limits, see)
     problem.runner.traces += ending.traces
     point = dict(zip(task.names, ending.at, strict=True))
-    wandered = not math.isfinite(ending.value)
     best = dict(zip(task.names, ending.best_at, strict=True))
+    wandered = not math.isfinite(ending.value)
+    passed = ending.stop_reason != "gradient_tolerance" and ending.best_value < ending.value
+    if _automatic(method, goal.method) and passed:
+        # who left the choice to us wants the lowest point, not the path of a method
+        point, norm = best, _norm(problem, {**at, **best})
+        ending = ending._replace(value=ending.best_value, gradient_norm=norm)
     return Minimum(
         of=goal.output.name,
         method=optimizer.name,
@@ -76,6 +81,16 @@ def minimize(
     )
 
 
+def _automatic(method: str | None, file: str | None) -> bool:
+    return (method or file or "auto").lower() == "auto"
+
+
+def _norm(problem: Problem, at: Mapping[str, Array]) -> float:
+    """The norm of the objective's gradient at a point."""
+    gradient = problem.derivatives(at=at).gradient or {}
+    return float(np.linalg.norm(np.concatenate([g.reshape(-1) for g in gradient.values()])))
+
+
 def _from_file(method: str | None, goal: Any) -> dict[str, Any]:
     """The file's options, which hold where the caller takes the file's method."""
     return dict(goal.options) if method is None or (goal.method or "").lower() == method.lower() else {}
@@ -83,7 +98,7 @@ def _from_file(method: str | None, goal: Any) -> dict[str, Any]:
 
 def _optimizer(method: str | None, file: str | None, options: Mapping[str, Any]) -> Optimizer:
     name = (method or file or "auto").lower()
-    if name == "auto":
+    if _automatic(method, file):
         name, defaults = AUTOMATIC
         options = {**defaults, **options}
     return make(name, options)

@@ -179,3 +179,13 @@ def test_methods_and_options_that_there_are_not(options: dict[str, Any]) -> None
         tp.parse(PARABOLA).minimize(**options)
     assert caught.value.hint is not None
     assert "did you mean" in caught.value.hint
+
+
+def test_auto_ends_at_the_lowest_point_seen_and_a_named_method_where_it_stands() -> None:
+    problem = tp.parse("var x = 1\nminimize 1e6*(x - 1.01)^4 + (x - 1.01)^2")
+    auto, adam = problem.minimize(steps=1), problem.minimize(method="adam", learning_rate=0.05, steps=1)
+    assert auto.value == auto.best_value == problem.value(at=auto.at)
+    assert auto.at == auto.best_at == {"x": 1.0}
+    assert auto.gradient_norm == pytest.approx(abs(problem.grad(at=auto.at)["x"]))
+    assert not auto.converged
+    assert adam.value > adam.best_value == auto.value
