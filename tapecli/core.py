@@ -149,12 +149,15 @@ class Op:
     complex   the same for complex arrays (the complex step rests on it), or None where there is no analytic form
     shape     the result's shape from the arguments' shapes and the parameters
     vjps      a rule per argument, or None where the derivative is absent; a callable `i -> rule` for any number
+    native    what compiled code makes of it. Elementwise: `(b, *args, **params)` written with `Lanes`
+              (`tapecli/engines/native/ir.py`); else one of the forms of `tapecli/ops/lowering.py`; None where the op is
+              left to NumPy
     domain    per argument, the open or closed interval that real values come from, as text
     points    arguments for the tests of this op: tuples of numbers inside the domain, kinks excluded
     doc       the line that `tapecli ops` and the reference page show
     """
 
-    __slots__ = ("complex", "doc", "domain", "kernel", "kind", "name", "points", "shape", "vjps")
+    __slots__ = ("complex", "doc", "domain", "kernel", "kind", "name", "native", "points", "shape", "vjps")
 
     def __init__(
         self,
@@ -165,6 +168,7 @@ class Op:
         complex: Callable[..., Any] | None,
         shape: Callable[..., Shape],
         vjps: tuple[Rule | None, ...] | Callable[[int], Rule],
+        native: Any,
         domain: str,
         points: tuple[tuple[float, ...], ...],
         doc: str,
@@ -176,6 +180,7 @@ class Op:
         self.complex = complex
         self.shape = shape
         self.vjps = vjps
+        self.native = native
         self.domain = domain
         self.points = points
         self.doc = doc
@@ -223,6 +228,7 @@ def elementwise(
     kernel: Callable[..., Any],
     complex: Callable[..., Any] | None,
     vjps: tuple[Rule | None, ...],
+    native: Callable[..., Any] | None,
     domain: str,
     points: tuple[tuple[float, ...], ...],
     doc: str,
@@ -239,6 +245,7 @@ def elementwise(
         complex=complex,
         shape=shape,
         vjps=vjps,
+        native=native,
         domain=domain,
         points=points,
         doc=doc,

@@ -137,3 +137,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     names = {name.lower(): name for name in known}
     close = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     return names[close[0]] if close else None
+
+
+class TapeWarning(UserWarning):
+    """Something that a user should know of, and that keeps nothing from being computed."""

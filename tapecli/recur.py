@@ -22,6 +22,7 @@ from tapecli.core import Array, Op, Shape, shape_of
 from tapecli.derive import ones_like, pullback, record, zeros_like
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay
 from tapecli.ops.linear import concat, reshape, slice_, sum_
+from tapecli.ops.lowering import Repeats
 from tapecli.rewrite import simplify
 from tapecli.tape import number_of
 
@@ -228,6 +229,7 @@ loop: Op = Op(
     complex=None,
     shape=lambda carry, rows, *constants, body: (body.m + rows[0] * body.q,),
     vjps=_rule,
+    native=Repeats(),
     domain="real",
     points=(),
     doc="a recurrence: the last carry, and what each step puts out",

@@ -65,20 +65,19 @@ class Traced:
         key = tuple(array.shape for array in arrays)
         if key not in self._programs:
             self._programs[key] = self._compile(arrays)
-        run, reads, writes, rebuild = self._programs[key]
-        results = run(*arrays, *[variable._value for variable in reads])
+        compiled, reads, writes, rebuild = self._programs[key]
+        results = compiled.run(*arrays, *[variable._value for variable in reads])
         for variable, value in zip(writes, results[len(results) - len(writes) :], strict=True):
             variable._value = np.asarray(value, dtype=variable.dtype)
         return rebuild(results[: len(results) - len(writes)])
 
     def _compile(self, arrays: list[Array]) -> Any:
-        from tapecli.engines.numpy import Program
+        from tapecli.engines.traced import Traced
         from tapecli.graph import Graph, Node
         from tapecli.rewrite import simplify
 
-        if self._engine != "numpy":
-            engines.compile(self._engine, list, (), self._dtype)  # tells why another engine cannot trace
-            raise TapeError("usage", f"the engine {self._engine!r} does not trace", hint="use engine='numpy'")
+        if self._engine == "tape":
+            raise TapeError("usage", "the engine 'tape' does not trace", hint="auto, numpy or native")
         graph = Graph()
         inputs = [graph.input(f"argument {i}", array.shape) for i, array in enumerate(arrays)]
         recorder = _Recorder(graph)
@@ -94,8 +93,8 @@ class Traced:
         values += [_node(graph, recorder.current[id(variable)], recorder) for variable in writes]
         simple, left = simplify([v for v in values if isinstance(v, Node)], {}, self._dtype)
         every = inputs + [node for _, node in recorder.inputs.values()]
-        program = Program(simple, [left.get(node) for node in every], self._dtype)
-        return program.run, [variable for variable, _ in recorder.inputs.values()], writes, rebuild
+        compiled = engines.of_graph(self._engine, Traced(simple, [left.get(node) for node in every], self._dtype))
+        return compiled, [variable for variable, _ in recorder.inputs.values()], writes, rebuild
 
 
 def _node(graph: Any, value: Any, recorder: _Recorder) -> Any:

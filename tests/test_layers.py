@@ -46,6 +46,7 @@ DOORS = {
     "click": ("cli",),
     "rich": ("report",),
     "pyarrow": ("data",),
+    "llvmlite": ("engines.native.build",),
     "scipy": ("ops.kernels.scientific",),
 }
 #: where modules are imported by a name that is put together at run time: from closed tables of this package

@@ -1,18 +1,25 @@
 """Engines: ways to run a function on values. Each turns a function into a callable on arrays.
 
 `tape` runs the function itself, eagerly. `numpy` runs it once on graph nodes, simplifies the graph and plays that back
-with its buffers reused. Both call the same ops in the same order, so they agree bit for bit where no rewrite applies.
+with its buffers reused. `native` makes machine code of the same graph. All call the same ops in the same order, so they
+agree bit for bit where no rewrite applies and no sum is taken. `auto` begins with `numpy` and takes `native` where the
+work pays for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from tapecli.core import Array, Shape
 from tapecli.errors import TapeError
 
+if TYPE_CHECKING:
+    from tapecli.engines.traced import Traced
+
 Function: TypeAlias = Callable[..., Any]
+#: What --engine takes.
+NAMES = ("auto", "tape", "numpy", "native")
 
 
 class Argument(NamedTuple):
@@ -23,28 +30,65 @@ class Argument(NamedTuple):
     value: Array | None
 
 
-class Compiled(NamedTuple):
+class Compiled(Protocol):
     """What an engine made of a function. `run(*arrays)` takes the arguments without a fixed value, in order.
 
     `traces` counts how often the function itself was run on symbols (0 for the eager tape); `program` shows the result
-    of tracing, where there is one.
+    of tracing, where there is one; `engine` is what runs it at present.
     """
+
+    @property
+    def traces(self) -> int: ...
+
+    @property
+    def program(self) -> Any: ...
+
+    @property
+    def engine(self) -> str: ...
+
+    @property
+    def run(self) -> Callable[..., list[Array]]: ...
+
+
+class Fixed(NamedTuple):
+    """A function that one engine runs, once and for all."""
 
     run: Callable[..., list[Array]]
     traces: int
     program: Any
+    engine: str
 
 
-def compile(name: str, f: Function, arguments: Sequence[Argument], dtype: Any) -> Compiled:
-    """`f` (a function on values that returns a list of values) made to run on arrays by the engine `name`."""
+def compile(name: str, f: Function, arguments: Sequence[Argument], dtype: Any, runs: int = 1) -> Compiled:
+    """`f` (a function on values that returns a list of values) made to run on arrays by the engine `name`.
+
+    `runs` is how often it will be run at least, as far as is known: `auto` goes by it.
+    """
+    check(name)
     if name == "tape":
         from tapecli.engines import tape
 
         return tape.compile(f, arguments, dtype)
-    if name == "numpy":
-        from tapecli.engines import numpy as engine
+    from tapecli.engines.traced import trace
 
-        return engine.compile(f, arguments, dtype)
+    return of_graph(name, trace(f, arguments, dtype), runs)
+
+
+def of_graph(name: str, traced: Traced, runs: int = 1) -> Compiled:
+    """A traced function made to run by one of the engines that trace."""
+    if name == "auto":
+        from tapecli.engines.auto import Automatic
+
+        return Automatic(traced, runs)
     if name == "native":
-        raise TapeError("unsupported", "the native engine is not part of this version", hint="use --engine numpy")
-    raise TapeError("usage", f"there is no engine {name!r}", hint="engines are auto, tape and numpy")
+        from tapecli.engines import native
+
+        if native.ready():
+            return Fixed(*native.program(traced), "native")
+    return Fixed(traced.program.run, 1, traced.program, "numpy")
+
+
+def check(name: str) -> None:
+    """Raises TapeError where there is no engine `name`."""
+    if name not in NAMES:
+        raise TapeError("usage", f"there is no engine {name!r}", hint=f"engines are {', '.join(NAMES)}")

@@ -1,4 +1,4 @@
-"""The traced NumPy engine: a function run once on graph nodes, simplified, and played back as a list of calls."""
+"""The traced NumPy engine: a simplified graph played back as a list of calls."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from tapecli.core import Array, Shape
-from tapecli.engines import Argument, Compiled, Function
-from tapecli.graph import INPUT, LITERAL, Graph, Node, needed
-from tapecli.rewrite import simplify
+from tapecli.graph import INPUT, LITERAL, Node, needed
 
 
 class Program:
@@ -98,21 +96,3 @@ def _last_uses(order: Sequence[Node], outputs: Sequence[Node]) -> dict[int, int]
         for arg in node.args:
             last[arg.index] = max(last[arg.index], until)
     return last
-
-
-def trace(f: Function, arguments: Sequence[Argument]) -> tuple[list[Node], list[Node]]:
-    """The results of `f` on graph nodes, and the input node of each argument."""
-    graph = Graph()
-    inputs = [graph.input(a.name, a.shape) for a in arguments]
-    outputs = [out if isinstance(out, Node) else graph.literal(out) for out in f(*inputs)]
-    return outputs, inputs
-
-
-def compile(f: Function, arguments: Sequence[Argument], dtype: Any) -> Compiled:
-    """`f` traced once, simplified with its fixed arguments as constants, and made a `Program`."""
-    outputs, inputs = trace(f, arguments)
-    known = {node: a.value for node, a in zip(inputs, arguments, strict=True) if a.value is not None}
-    simple, left = simplify(outputs, known, dtype)
-    open_inputs = [left.get(node) for node, a in zip(inputs, arguments, strict=True) if a.value is None]
-    program = Program(simple, open_inputs, dtype)
-    return Compiled(program.run, 1, program)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,38 @@ def _exponent(x: Array, exponent: float) -> Array:
     return np.power(x, exponent)
 
 
+def _native_power(b: Any, x: Any, exponent: float) -> Any:
+    """The same products as `_exponent`, so that the bits agree."""
+    if exponent == 2.0:
+        return x * x
+    if exponent == 1.0:
+        return x
+    if exponent == -1.0:
+        return 1.0 / x
+    if exponent == 3.0:
+        return x * x * x
+    if exponent == 0.5:
+        return b.sqrt(x)
+    if exponent == 0.0:
+        return b.const(1.0)
+    return b.pow(x, exponent)
+
+
+def _greater(b: Any, x: Any, y: Any) -> Any:
+    """NumPy's maximum: a nan wins."""
+    return b.select((x >= y) | b.isnan(x), x, y)
+
+
+def _lesser(b: Any, x: Any, y: Any) -> Any:
+    return b.select((x <= y) | b.isnan(x), x, y)
+
+
 add: Op = elementwise(
     "add",
     kernel=np.add,
     complex=np.add,
     vjps=(lambda g, out, x, y: g, lambda g, out, x, y: g),
+    native=lambda b, x, y: x + y,
     domain=R,
     points=((1.5, -0.25), (1e-3, 1e3)),
     doc="x + y",
@@ -51,6 +79,7 @@ sub: Op = elementwise(
     kernel=np.subtract,
     complex=np.subtract,
     vjps=(lambda g, out, x, y: g, lambda g, out, x, y: -g),
+    native=lambda b, x, y: x - y,
     domain=R,
     points=((1.5, -0.25), (1e-3, 1e3)),
     doc="x - y",
@@ -60,6 +89,7 @@ mul: Op = elementwise(
     kernel=np.multiply,
     complex=np.multiply,
     vjps=(lambda g, out, x, y: g * y, lambda g, out, x, y: g * x),
+    native=lambda b, x, y: x * y,
     domain=R,
     points=((1.5, -0.25), (0.0, 3.0)),
     doc="x * y",
@@ -69,6 +99,7 @@ div: Op = elementwise(
     kernel=np.true_divide,
     complex=np.true_divide,
     vjps=(lambda g, out, x, y: g / y, lambda g, out, x, y: -g * (out / y)),
+    native=lambda b, x, y: x / y,
     domain="real, y ≠ 0",
     points=((1.5, -0.25), (0.0, 3.0), (7.0, 1e3)),
     doc="x / y",
@@ -78,6 +109,7 @@ neg: Op = elementwise(
     kernel=np.negative,
     complex=np.negative,
     vjps=(lambda g, out, x: -g,),
+    native=lambda b, x: -x,
     domain=R,
     points=((1.5,), (-2.0,)),
     doc="-x",
@@ -99,6 +131,7 @@ power: Op = elementwise(
     kernel=_exponent,
     complex=_exponent,
     vjps=(lambda g, out, x, exponent: _slope(g, x, exponent),),
+    native=_native_power,
     domain="real; x > 0 unless the exponent is whole",
     points=((1.5,), (0.3,)),
     doc="x to a literal power; defined for negative x where the exponent is whole",
@@ -108,6 +141,7 @@ less: Op = elementwise(
     kernel=_truth(np.less),
     complex=None,
     vjps=(None, None),
+    native=lambda b, x, y: b.truth(x < y),
     domain=R,
     points=((1.0, 2.0), (2.0, 1.0)),
     doc="x < y",
@@ -117,6 +151,7 @@ less_equal: Op = elementwise(
     kernel=_truth(np.less_equal),
     complex=None,
     vjps=(None, None),
+    native=lambda b, x, y: b.truth(x <= y),
     domain=R,
     points=((1.0, 1.0), (2.0, 1.0)),
     doc="x <= y",
@@ -126,6 +161,7 @@ equal: Op = elementwise(
     kernel=_truth(np.equal),
     complex=None,
     vjps=(None, None),
+    native=lambda b, x, y: b.truth(x.eq(y)),
     domain=R,
     points=((1.0, 1.0), (2.0, 1.0)),
     doc="x == y",
@@ -135,6 +171,7 @@ not_equal: Op = elementwise(
     kernel=_truth(np.not_equal),
     complex=None,
     vjps=(None, None),
+    native=lambda b, x, y: b.truth(x.ne(y)),
     domain=R,
     points=((1.0, 1.0), (2.0, 1.0)),
     doc="x != y",
@@ -176,6 +213,7 @@ logical_and: Op = elementwise(
     kernel=_both,
     complex=None,
     vjps=(None, None),
+    native=lambda b, x, y: b.truth(x.ne(0.0) & y.ne(0.0)),
     domain=R,
     points=((1.0, 0.0), (1.0, 2.0)),
     doc="x and y",
@@ -185,12 +223,20 @@ logical_or: Op = elementwise(
     kernel=_either,
     complex=None,
     vjps=(None, None),
+    native=lambda b, x, y: b.truth(x.ne(0.0) | y.ne(0.0)),
     domain=R,
     points=((1.0, 0.0), (0.0, 0.0)),
     doc="x or y",
 )
 logical_not: Op = elementwise(
-    "logical_not", kernel=_negation, complex=None, vjps=(None,), domain=R, points=((1.0,), (0.0,)), doc="not x"
+    "logical_not",
+    kernel=_negation,
+    complex=None,
+    vjps=(None,),
+    native=lambda b, x: b.truth(x.eq(0.0)),
+    domain=R,
+    points=((1.0,), (0.0,)),
+    doc="not x",
 )
 select: Op = elementwise(
     "select",
@@ -201,6 +247,7 @@ select: Op = elementwise(
         lambda g, out, condition, x, y: Masked(g, condition),
         lambda g, out, condition, x, y: Masked(g, logical_not(condition)),
     ),
+    native=lambda b, condition, x, y: b.select(condition.ne(0.0), x, y),
     domain=R,
     points=((1.0, 2.0, 3.0), (0.0, 2.0, 3.0)),
     doc="if condition then x else y",
@@ -210,6 +257,7 @@ spacing: Op = elementwise(
     kernel=np.spacing,
     complex=None,
     vjps=(None,),
+    native=None,
     domain=R,
     points=((1.5,),),
     doc="the distance to the next number of the run's precision",
@@ -219,6 +267,7 @@ stop: Op = elementwise(
     kernel=np.positive,
     complex=None,
     vjps=(None,),
+    native=lambda b, x: x,
     domain=R,
     points=((1.5,),),
     doc="x, taken as a constant by derivatives",
@@ -228,18 +277,27 @@ distinct: Op = elementwise(
     kernel=lambda x, tag: np.positive(x),
     complex=lambda x, tag: np.positive(x),
     vjps=(lambda g, out, x, tag: g,),
+    native=lambda b, x, tag: x,
     domain=R,
     points=(),
     doc="x, as a quantity of its own that derivatives can be taken to",
 )
 sign: Op = elementwise(
-    "sign", kernel=np.sign, complex=None, vjps=(None,), domain=R, points=((1.5,), (-2.0,)), doc="-1, 0 or 1"
+    "sign",
+    kernel=np.sign,
+    complex=None,
+    vjps=(None,),
+    native=lambda b, x: b.select(x > 0.0, 1.0, b.select(x < 0.0, -1.0, b.select(x.eq(0.0), 0.0, x))),
+    domain=R,
+    points=((1.5,), (-2.0,)),
+    doc="-1, 0 or 1",
 )
 floor: Op = elementwise(
     "floor",
     kernel=np.floor,
     complex=None,
     vjps=(None,),
+    native=lambda b, x: b.floor(x),
     domain=R,
     points=((1.5,), (-2.5,)),
     doc="the next whole number below",
@@ -249,6 +307,7 @@ ceil: Op = elementwise(
     kernel=np.ceil,
     complex=None,
     vjps=(None,),
+    native=lambda b, x: b.ceil(x),
     domain=R,
     points=((1.5,), (-2.5,)),
     doc="the next whole number above",
@@ -258,6 +317,7 @@ round: Op = elementwise(
     kernel=np.rint,
     complex=None,
     vjps=(None,),
+    native=lambda b, x: b.rint(x),
     domain=R,
     points=((1.2,), (-2.7,)),
     doc="the nearest whole number, halves to even",
@@ -267,18 +327,27 @@ share: Op = elementwise(
     kernel=_share,
     complex=None,
     vjps=(None, None),
+    native=lambda b, x, y, tie: b.select(x > y, 1.0, b.select(x.eq(y), tie, b.select(x < y, 0.0, b.const(math.nan)))),
     domain=R,
     points=(),
     doc="the part of a derivative that x takes from the greater of x and y",
 )
 inside: Op = elementwise(
-    "inside", kernel=_inside, complex=None, vjps=(None, None, None), domain=R, points=(), doc="1 where low <= x <= high"
+    "inside",
+    kernel=_inside,
+    complex=None,
+    vjps=(None, None, None),
+    native=lambda b, x, low, high: b.select((low <= x) & (x <= high), 1.0, b.select(b.isnan(x), x, b.const(0.0))),
+    domain=R,
+    points=(),
+    doc="1 where low <= x <= high",
 )
 abs: Op = elementwise(
     "abs",
     kernel=np.absolute,
     complex=None,
     vjps=(lambda g, out, x: g * sign(x),),
+    native=lambda b, x: b.abs(x),
     domain=R,
     points=((1.5,), (-2.0,)),
     doc="the absolute value",
@@ -288,6 +357,7 @@ maximum: Op = elementwise(
     kernel=lambda x, y, tie: np.maximum(x, y),
     complex=None,
     vjps=(lambda g, out, x, y, tie: g * share(x, y, tie=tie), lambda g, out, x, y, tie: g * share(y, x, tie=1.0 - tie)),
+    native=lambda b, x, y, tie: _greater(b, x, y),
     domain=R,
     points=((1.0, 2.0), (3.0, 2.0)),
     doc="the greater of x and y",
@@ -297,6 +367,7 @@ minimum: Op = elementwise(
     kernel=lambda x, y, tie: np.minimum(x, y),
     complex=None,
     vjps=(lambda g, out, x, y, tie: g * share(y, x, tie=tie), lambda g, out, x, y, tie: g * share(x, y, tie=1.0 - tie)),
+    native=lambda b, x, y, tie: _lesser(b, x, y),
     domain=R,
     points=((1.0, 2.0), (3.0, 2.0)),
     doc="the lesser of x and y",
@@ -310,6 +381,7 @@ clip: Op = elementwise(
         lambda g, out, x, low, high: g * less(x, low),
         lambda g, out, x, low, high: g * less(high, x),
     ),
+    native=lambda b, x, low, high: _lesser(b, _greater(b, x, low), high),
     domain="low <= high",
     points=((1.0, 0.0, 2.0), (3.0, 0.0, 2.0), (-1.0, 0.0, 2.0)),
     doc="x, kept between low and high",
@@ -319,6 +391,7 @@ relu: Op = elementwise(
     kernel=lambda x: np.maximum(x, 0.0),
     complex=None,
     vjps=(lambda g, out, x: g * share(x, 0.0, tie=0.0),),
+    native=lambda b, x: _greater(b, x, b.const(0.0)),
     domain=R,
     points=((1.5,), (-2.0,)),
     doc="max(x, 0)",
@@ -328,6 +401,7 @@ mod: Op = elementwise(
     kernel=np.mod,
     complex=None,
     vjps=(lambda g, out, x, y: g, lambda g, out, x, y: -g * floor(x / y)),
+    native=None,
     domain="y ≠ 0",
     points=((7.3, 2.0), (-7.3, 2.0), (7.3, -2.0)),
     doc="the remainder of x / y, with the sign of y",

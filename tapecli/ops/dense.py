@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from tapecli.core import Array, Op, Shape, broadcast_shapes, shape_of
+from tapecli.ops.arithmetic import select
 from tapecli.ops.linear import embed, reshape, slice_, sum_, transpose, unbroadcast
+from tapecli.ops.lowering import Written
 
 # ---- shapes -----------------------------------------------------------------------------------------------------
 
@@ -244,6 +246,28 @@ def _cofactor_d2(h: Any, out: Any, g: Any, x: Any) -> Any:
 
 # ---- the table --------------------------------------------------------------------------------------------------
 
+#: Products of matrices of at most this many multiplications are written out; larger ones are BLAS's.
+WRITTEN = 4096
+
+
+def _tril_formula(dtype: Any, x: Any, k: int) -> Any:
+    return select(np.tril(np.ones(shape_of(x)[-2:]), k), x, 0.0)
+
+
+def _matmul_formula(dtype: Any, x: Any, y: Any) -> Any:
+    """A product with a vector, or of small matrices, as a sum."""
+    a, b = shape_of(x), shape_of(y)
+    if len(a) > 2 or len(b) > 2:
+        return None
+    if len(b) == 1:
+        return sum_(x * y, axes=(len(a) - 1,))
+    if len(a) == 1:
+        return sum_(reshape(x, shape=(*a, 1)) * y, axes=(0,))
+    if a[0] * a[1] * b[1] > WRITTEN:
+        return None
+    return sum_(reshape(x, shape=(*a, 1)) * y, axes=(1,))
+
+
 tril: Op = Op(
     "tril",
     kind="linear",
@@ -251,6 +275,7 @@ tril: Op = Op(
     complex=lambda x, k: np.tril(x, k),
     shape=lambda x, k: x,
     vjps=(lambda g, out, x, k: tril(g, k=k),),
+    native=Written(_tril_formula),
     domain="real",
     points=(),
     doc="the entries of a matrix on the k-th diagonal and below, zeros above",
@@ -262,6 +287,7 @@ matmul: Op = Op(
     complex=_matmul,
     shape=_matmul_shape,
     vjps=(_matmul_left, _matmul_right),
+    native=Written(_matmul_formula),
     domain="real",
     points=(),
     doc="the product of matrices and vectors",
@@ -273,6 +299,7 @@ inv: Op = Op(
     complex=np.linalg.inv,
     shape=_square,
     vjps=(lambda g, out, x: -matmul(matmul(turned(out), g), turned(out)),),
+    native=None,
     domain="not singular",
     points=(),
     doc="the inverse of a matrix",
@@ -287,6 +314,7 @@ solve_: Op = Op(
         lambda g, out, a, b: unbroadcast(-matmul(solve_(turned(a), g), turned(out)), shape_of(a)),
         lambda g, out, a, b: unbroadcast(solve_(turned(a), g), shape_of(b)),
     ),
+    native=None,
     domain="a not singular",
     points=(),
     doc="the matrix x with a @ x = b",
@@ -298,6 +326,7 @@ cholesky: Op = Op(
     complex=None,
     shape=_square,
     vjps=(_cholesky_rule,),
+    native=None,
     domain="symmetric, positive definite",
     points=(),
     doc="the lower triangular L with L @ L' the symmetric part of a matrix",
@@ -309,6 +338,7 @@ det: Op = Op(
     complex=_det,
     shape=lambda x: _square(x)[:-2],
     vjps=(lambda g, out, x: _each(g) * cofactor(x),),
+    native=None,
     domain="real",
     points=(),
     doc="the determinant; its first and second derivatives are exact at singular matrices too",
@@ -320,6 +350,7 @@ cofactor: Op = Op(
     complex=None,
     shape=_square,
     vjps=(lambda g, out, x: cofactor_d1(g, x),),
+    native=None,
     domain="real",
     points=(),
     doc="the derivative of the determinant by each entry",
@@ -331,6 +362,7 @@ cofactor_d1: Op = Op(
     complex=None,
     shape=_like,
     vjps=(lambda h, out, g, x: cofactor_d1(h, x), _cofactor_d2),
+    native=None,
     domain="real",
     points=(),
     doc="the derivative of the cofactors of x along g",
@@ -342,6 +374,7 @@ logdet: Op = Op(
     complex=_complex_logdet,
     shape=lambda x: _square(x)[:-2],
     vjps=(lambda g, out, x: _each(g) * turned(inv(x)),),
+    native=None,
     domain="not singular",
     points=(),
     doc="log|det|, without overflow; -inf for a singular matrix",

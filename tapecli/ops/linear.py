@@ -10,6 +10,19 @@ from typing import Any
 import numpy as np
 
 from tapecli.core import Array, Op, Shape, broadcast_shapes, shape_of
+from tapecli.ops.lowering import (
+    Coords,
+    Guard,
+    Moves,
+    Pieces,
+    Reduces,
+    Scatters,
+    View,
+    Written,
+    broadcast_from,
+    spread,
+    swapped,
+)
 
 
 class Index:
@@ -58,6 +71,12 @@ def _embed(x: Array, axis: int, n: int, start: int, stop: int, step: int) -> Arr
     out = np.zeros(_replaced(x.shape, axis, n), dtype=x.dtype)
     _slice(out, axis, start, stop, step)[...] = x
     return out
+
+
+def _embed_from(at: Coords, x: Shape, axis: int, n: int, start: int, stop: int, step: int) -> tuple[Coords, Guard]:
+    """Where an entry of `embed` comes from, and where it is not 0."""
+    position, guard = spread(at[axis], x[axis], start, step)
+    return swapped(at, axis, position), guard
 
 
 def _scatter(x: Array, index: Index, axis: int, n: int) -> Array:
@@ -137,6 +156,7 @@ sum_: Op = Op(
     complex=lambda x, axes: np.add.reduce(x, axis=axes),
     shape=_sum_shape,
     vjps=(lambda g, out, x, axes: _expand(g, shape_of(x), axes),),
+    native=Reduces(0.0, None),
     domain="real",
     points=(),
     doc="the sum of the entries along axes",
@@ -148,6 +168,7 @@ broadcast: Op = Op(
     complex=lambda x, shape: np.broadcast_to(x, shape),
     shape=_broadcast_shape,
     vjps=(lambda g, out, x, shape: unbroadcast(g, shape_of(x)),),
+    native=Moves(lambda at, x, shape: (broadcast_from(at, x), None)),
     domain="real",
     points=(),
     doc="x repeated to a shape",
@@ -159,6 +180,7 @@ reshape: Op = Op(
     complex=lambda x, shape: np.reshape(x, shape),
     shape=_reshape_shape,
     vjps=(lambda g, out, x, shape: reshape(g, shape=shape_of(x)),),
+    native=View(),
     domain="real",
     points=(),
     doc="the entries of x, in order, in another shape",
@@ -170,6 +192,7 @@ transpose: Op = Op(
     complex=lambda x, axes: np.transpose(x, axes),
     shape=lambda x, axes: tuple(x[a] for a in axes),
     vjps=(lambda g, out, x, axes: transpose(g, axes=tuple(sorted(range(len(axes)), key=axes.__getitem__))),),
+    native=Moves(lambda at, x, axes: (tuple(at[axes.index(a)] for a in range(len(axes))), None)),
     domain="real",
     points=(),
     doc="x with its axes in another order",
@@ -185,6 +208,7 @@ slice_: Op = Op(
             g, axis=axis, n=shape_of(x)[axis], start=start, stop=stop, step=step
         ),
     ),
+    native=Moves(lambda at, x, axis, start, stop, step: (swapped(at, axis, at[axis].along(step, start)), None)),
     domain="real",
     points=(),
     doc="the entries start, start + step, … below stop along an axis",
@@ -196,6 +220,7 @@ embed: Op = Op(
     complex=_embed,
     shape=lambda x, axis, n, start, stop, step: _replaced(x, axis, n),
     vjps=(lambda g, out, x, axis, n, start, stop, step: slice_(g, axis=axis, start=start, stop=stop, step=step),),
+    native=Moves(_embed_from),
     domain="real",
     points=(),
     doc="x at the places of a slice, zeros elsewhere",
@@ -207,6 +232,7 @@ take: Op = Op(
     complex=lambda x, index, axis: np.take(x, index.array, axis=axis),
     shape=lambda x, index, axis: _replaced(x, axis, index.array.size),
     vjps=(lambda g, out, x, index, axis: scatter(g, index=index, axis=axis, n=shape_of(x)[axis]),),
+    native=Moves(lambda at, x, index, axis: (swapped(at, axis, at[axis].looked_up(index.array)), None)),
     domain="real",
     points=(),
     doc="the entries of x at an index along an axis",
@@ -218,6 +244,7 @@ scatter: Op = Op(
     complex=None,
     shape=lambda x, index, axis, n: _replaced(x, axis, n),
     vjps=(lambda g, out, x, index, axis, n: take(g, index=index, axis=axis),),
+    native=Scatters(),
     domain="real",
     points=(),
     doc="the entries of x added up at the places of an index",
@@ -229,6 +256,7 @@ concat: Op = Op(
     complex=lambda *xs, axis: np.concatenate(xs, axis=axis),
     shape=_concat_shape,
     vjps=_concat_rule,
+    native=Pieces(lambda params: params["axis"]),
     domain="real",
     points=(),
     doc="arrays one after another along an axis",
@@ -240,6 +268,7 @@ stack: Op = Op(
     complex=_stack,
     shape=_stack_shape,
     vjps=_stack_rule,
+    native=Written(lambda dtype, *xs: concat(*[reshape(x, shape=(1, *shape_of(x))) for x in xs], axis=0)),
     domain="real",
     points=(),
     doc="arrays of one shape as the rows of a new axis",

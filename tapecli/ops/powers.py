@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tapecli.core import Array, Op, elementwise, shape_of
-from tapecli.ops.arithmetic import equal, not_equal, select
+from tapecli.core import TABLE, Array, Op, elementwise, shape_of
+from tapecli.ops.arithmetic import equal, less, logical_or, not_equal, select
 from tapecli.ops.late import late, wide
-from tapecli.ops.linear import _expand, _sum_shape
+from tapecli.ops.linear import _expand, _sum_shape, sum_
+from tapecli.ops.lowering import Written
 
 R = "real"
 POSITIVE = "x > 0"
@@ -22,6 +23,7 @@ exp: Op = elementwise(
     kernel=np.exp,
     complex=np.exp,
     vjps=(lambda g, out, x: g * out,),
+    native=None,
     domain=R,
     points=((0.5,), (-3.0,), (20.0,), (-700.0,)),
     doc="e to the power x",
@@ -31,6 +33,7 @@ expm1: Op = elementwise(
     kernel=np.expm1,
     complex=np.expm1,
     vjps=(lambda g, out, x: g * exp(x),),  # out + 1 has lost the digits of a small exp(x)
+    native=None,
     domain=R,
     points=((0.5,), (-3.0,), (1e-9,), (-40.0,)),
     doc="e^x - 1, exact near 0",
@@ -40,6 +43,7 @@ exp2: Op = elementwise(
     kernel=np.exp2,
     complex=None,
     vjps=(lambda g, out, x: g * (LN2 * out),),
+    native=None,
     domain=R,
     points=((0.5,), (-3.0,), (1e-9,), (600.0,)),
     doc="2 to the power x",
@@ -49,6 +53,7 @@ exp10: Op = elementwise(
     kernel=lambda x: np.power(10.0, x),
     complex=lambda x: np.power(10.0, x),
     vjps=(lambda g, out, x: g * (LN10 * out),),
+    native=None,
     domain=R,
     points=((0.5,), (-3.0,), (1e-9,), (200.0,)),
     doc="10 to the power x",
@@ -58,6 +63,7 @@ log: Op = elementwise(
     kernel=np.log,
     complex=np.log,
     vjps=(lambda g, out, x: g / positive(x),),
+    native=None,
     domain=POSITIVE,
     points=((0.5,), (3.0,), (1e-8,), (1.0001,), (1e200,)),
     doc="the natural logarithm",
@@ -67,6 +73,7 @@ log1p: Op = elementwise(
     kernel=np.log1p,
     complex=np.log1p,
     vjps=(lambda g, out, x: g / positive(1.0 + x),),
+    native=None,
     domain="x > -1",
     points=((0.5,), (3.0,), (1e-9,), (-0.99,)),
     doc="log(1 + x), exact near 0",
@@ -76,6 +83,7 @@ log2: Op = elementwise(
     kernel=np.log2,
     complex=np.log2,
     vjps=(lambda g, out, x: g / LN2 / positive(x),),
+    native=None,
     domain=POSITIVE,
     points=((0.5,), (3.0,), (1e-8,), (1.0001,), (1e200,)),
     doc="the logarithm to base 2",
@@ -85,6 +93,7 @@ log10: Op = elementwise(
     kernel=np.log10,
     complex=np.log10,
     vjps=(lambda g, out, x: g / LN10 / positive(x),),
+    native=None,
     domain=POSITIVE,
     points=((0.5,), (3.0,), (1e-8,), (1.0001,), (1e200,)),
     doc="the logarithm to base 10",
@@ -100,6 +109,7 @@ positive: Op = elementwise(
     kernel=_positive,
     complex=np.positive,
     vjps=(lambda g, out, x: g,),
+    native=lambda b, x: b.select(x < 0.0, math.nan, b.abs(x)),
     domain="x >= 0",
     points=((1.5,),),
     doc="x, undefined where it is negative: the derivative of an undefined value is undefined",
@@ -109,6 +119,7 @@ sqrt: Op = elementwise(
     kernel=np.sqrt,
     complex=np.sqrt,
     vjps=(lambda g, out, x: g * (0.5 / positive(out)),),
+    native=lambda b, x: b.sqrt(x),
     domain="x >= 0",
     points=((0.5,), (3.0,), (1e-8,), (1e200,)),
     doc="the square root",
@@ -119,6 +130,7 @@ cbrt: Op = elementwise(
     kernel=_cbrt,
     complex=None,
     vjps=(lambda g, out, x: g * cbrt_d1(x),),
+    native=None,
     domain=R,
     points=((0.5,), (-3.0,), (27.0,), (1e-9,), (1e30,)),
     doc="the cube root",
@@ -135,6 +147,7 @@ cbrt_d1: Op = elementwise(
     kernel=_cbrt_d1,
     complex=None,
     vjps=(lambda g, out, x: g * (out / x / -1.5),),
+    native=None,
     domain="x ≠ 0",
     points=((0.5,), (-3.0,), (27.0,), (1e-9,), (1e30,)),
     doc="1 / (3 cbrt(x)^2), the derivative of cbrt",
@@ -171,6 +184,7 @@ pow: Op = elementwise(
     kernel=np.power,
     complex=np.power,
     vjps=(lambda g, out, x, y: g * power_dx(x, y), lambda g, out, x, y: g * power_log(x, y, k=1)),
+    native=None,
     domain=_WHERE,
     points=_BASES,
     doc="x to the power y",
@@ -180,6 +194,7 @@ power_dx: Op = elementwise(
     kernel=_dx,
     complex=lambda x, y: y * x ** (y - 1.0),
     vjps=(lambda g, out, x, y: g * power_dxx(x, y), lambda g, out, x, y: g * power_dxy(x, y)),
+    native=None,
     domain=_WHERE,
     points=_BASES,
     doc="y x^(y-1), the derivative of x^y by x; 0 where y is 0",
@@ -192,6 +207,7 @@ power_log: Op = elementwise(
         lambda g, out, x, y, k: g * (power_dxy(x, y) if k == 1 else _power_log_dx(x, y, k)),
         lambda g, out, x, y, k: g * power_log(x, y, k=k + 1),
     ),
+    native=None,
     domain="x > 0",
     points=_BASES,
     doc="x^y log(x)^k, the k-th derivative of x^y by y; 0 at x = 0, y >= 0",
@@ -201,6 +217,7 @@ power_dxx: Op = elementwise(
     kernel=late("elementary", "power_dxx"),
     complex=lambda x, y: y * (y - 1.0) * x ** (y - 2.0),
     vjps=(lambda g, out, x, y: g * _power_dxxx(x, y), lambda g, out, x, y: g * _power_dxxy(x, y)),
+    native=None,
     domain=_WHERE,
     points=_BASES,
     doc="y (y-1) x^(y-2), the second derivative of x^y by x",
@@ -210,6 +227,7 @@ power_dxy: Op = elementwise(
     kernel=_power_dxy,
     complex=lambda x, y: x ** (y - 1.0) * (1.0 + y * np.log(x)),
     vjps=(lambda g, out, x, y: g * _power_dxxy(x, y), lambda g, out, x, y: g * _power_log_dx(x, y, 2)),
+    native=None,
     domain="x > 0",
     points=_BASES,
     doc="x^(y-1) (1 + y log(x)), the mixed derivative of x^y",
@@ -249,6 +267,7 @@ ratio: Op = elementwise(
         lambda g, out, x, y: g * (ratio(y, x) * (ratio(y, x) / _nonzero(hypot(x, y)))),
         lambda g, out, x, y: -g * (out * (ratio(y, x) / _nonzero(hypot(x, y)))),
     ),
+    native=None,
     domain=R,
     points=((1.5, 2.0), (-0.3, 0.2), (1e-3, 1e3), (-3.0, -3.5)),
     doc="x / hypot(x, y): the cosine of the angle of (x, y); 0 at the origin",
@@ -258,6 +277,7 @@ hypot: Op = elementwise(
     kernel=np.hypot,
     complex=None,
     vjps=(lambda g, out, x, y: g * ratio(x, y), lambda g, out, x, y: g * ratio(y, x)),
+    native=None,
     domain=R,
     points=((1.5, 2.0), (-0.3, 0.2), (1e-3, 1e3), (-3.0, -3.5)),
     doc="sqrt(x^2 + y^2) without overflow; its derivative at the origin is 0",
@@ -272,6 +292,30 @@ def _norm(x: Array, axes: tuple[int, ...]) -> Any:
     return (scaled * safe.reshape(scaled.shape)).astype(x.dtype, copy=False)
 
 
+#: By precision: above and below which numbers squares are taken of scaled numbers, and the scales (Anderson, Algorithm
+#: 978, ACM Trans. Math. Software 44, 2017).
+_SCALES = {
+    "float64": (2.0**486, 2.0**-511, 2.0**-538, 2.0**537),
+    "float32": (2.0**52, 2.0**-63, 2.0**-76, 2.0**75),
+}
+
+
+def _norm_formula(dtype: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """The same in one pass: sums of squares of entries scaled down, as they are, and scaled up (J. L. Blue, A portable
+    Fortran program to find the Euclidean norm of a vector, ACM Trans. Math. Software 4, 1978)."""
+    upper, lower, down, up = _SCALES[np.dtype(dtype).name]
+    size = TABLE["abs"](x)
+    large, small = less(upper, size), less(size, lower)
+    plain = select(logical_or(large, small), 0.0, x)
+    parts = (select(large, x * down, 0.0), plain, select(small, x * up, 0.0))
+    high, middle, low = (sum_(part * part, axes=axes) for part in parts)
+    above = sqrt(high + (middle * down) * down) / down
+    below = sqrt(low) / up
+    amid = sqrt(middle)
+    both = amid * sqrt(1.0 + (below / amid) * (below / amid))
+    return select(not_equal(high, 0.0), above, select(equal(middle, 0.0), below, both))
+
+
 norm: Op = Op(
     "norm",
     kind="dense",
@@ -279,6 +323,7 @@ norm: Op = Op(
     complex=None,
     shape=lambda x, axes: _sum_shape(x, axes=axes),
     vjps=(lambda g, out, x, axes: _expand(g, shape_of(x), axes) * (x / _expand(_nonzero(out), shape_of(x), axes)),),
+    native=Written(_norm_formula),
     domain=R,
     points=(),
     doc="sqrt(sum(x^2)) along axes without overflow; its derivative at the origin is 0",

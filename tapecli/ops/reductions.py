@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from tapecli.core import Array, Op, Shape, shape_of
 from tapecli.ops.arithmetic import equal
 from tapecli.ops.linear import _expand, _sum_shape, concat, reshape, slice_, sum_, transpose
+from tapecli.ops.lowering import Reduces
 
 
 def _shares(g: Any, out: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
@@ -30,6 +32,7 @@ max_: Op = Op(
     complex=None,
     shape=_extreme_shape,
     vjps=(_shares,),
+    native=Reduces(-math.inf, lambda b, x, y: b.select((x >= y) | b.isnan(x), x, y)),
     domain="real",
     points=(),
     doc="the greatest entry along axes",
@@ -41,6 +44,7 @@ min_: Op = Op(
     complex=None,
     shape=_extreme_shape,
     vjps=(_shares,),
+    native=Reduces(math.inf, lambda b, x, y: b.select((x <= y) | b.isnan(x), x, y)),
     domain="real",
     points=(),
     doc="the least entry along axes",
@@ -64,6 +68,7 @@ cumsum: Op = Op(
     complex=_cumsum,
     shape=lambda x, axis: x,
     vjps=(lambda g, out, x, axis: _reversed_cumsum(g, axis),),
+    native=None,
     domain="real",
     points=(),
     doc="the running sum along an axis",

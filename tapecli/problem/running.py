@@ -17,6 +17,8 @@ from tapecli.tape import number_of
 
 #: After this many runs of one function `auto` traces it.
 PATIENCE = 4
+#: A formula with more entries than this in all its nodes is traced at its first run.
+LARGE = 4_000_000
 
 
 class Runner:
@@ -29,6 +31,7 @@ class Runner:
         self.traces = 0
         self._compiled: dict[Any, Compiled] = {}
         self._runs: dict[Any, int] = {}
+        self._entries: int | None = None
 
     def leaves(self, extra: Sequence[str] = ()) -> list[tuple[str, Node]]:
         """The arguments of every function of this problem: its inputs, then a tap for each bound name in `extra`."""
@@ -78,11 +81,18 @@ class Runner:
         engine = self.engine
         if engine == "auto":
             self._runs[key] = self._runs.get(key, 0) + 1
-            engine = "tape" if self._runs[key] <= PATIENCE else "numpy"
+            engine = "tape" if self._runs[key] <= PATIENCE and not self._large() else "auto"
         if (key, engine) not in self._compiled:
             self._compiled[key, engine] = engines.compile(engine, make(), arguments(), self.dtype)
             self.traces += self._compiled[key, engine].traces
-        return self._compiled[key, engine], engine
+        compiled = self._compiled[key, engine]
+        return compiled, compiled.engine
+
+    def _large(self) -> bool:
+        """Whether one run is so much work that tracing pays at once."""
+        if self._entries is None:
+            self._entries = sum(node.size for node in self.formula.graph.nodes)
+        return self._entries > LARGE
 
     def run(
         self, kind: str, output: Node, names: Sequence[str], at: Mapping[str, Array], extra: Sequence[Array] = ()

@@ -8,7 +8,6 @@ from tapecli import engines
 from tapecli.core import Array
 from tapecli.errors import TapeError
 
-ENGINES = ("auto", "tape", "numpy", "native")
 DTYPES = ("float64", "float32")
 
 
@@ -31,14 +30,11 @@ class Settings:
     ) -> None:
         if dtype not in DTYPES:
             raise TapeError("usage", f"there is no precision {dtype!r}", hint="float64 or float32")
-        if engine not in ENGINES:
-            raise TapeError("usage", f"there is no engine {engine!r}", hint="auto, tape or numpy")
+        engines.check(engine)
         if kink not in ("half", "tf"):
             raise TapeError("usage", f"there is no convention {kink!r} at ties", hint="half or tf")
         if missing not in ("error", "drop"):
             raise TapeError("usage", f"there is no rule {missing!r} for empty cells", hint="error or drop")
-        if engine == "native":
-            engines.compile("native", list, (), dtype)
         self.dtype = dtype
         self.engine = engine
         self.folder = folder

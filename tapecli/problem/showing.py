@@ -10,7 +10,7 @@ import numpy as np
 from tapecli import derive
 from tapecli.core import Array
 from tapecli.engines import Argument
-from tapecli.engines import numpy as engine
+from tapecli.engines.traced import Traced, trace
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, LITERAL, Node, needed
 from tapecli.problem.results import Derivatives
@@ -18,7 +18,7 @@ from tapecli.problem.results import Derivatives
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
 
-STAGES = ("tape", "graph", "program")
+STAGES = ("tape", "graph", "program", "ir", "asm")
 #: How operations are written in listings, where a sign says it better than a name.
 SIGNS = {
     "add": "+",
@@ -52,10 +52,10 @@ class Trace:
         return self.problem.derivatives(order=self._order, at=at, of=self.of)
 
     def show(self, stage: str) -> str:
-        """A listing of `tape`, `graph` or `program`."""
+        """A listing of one of the `STAGES`."""
         if stage not in STAGES:
             raise TapeError("usage", f"there is no stage {stage!r}", hint=", ".join(STAGES))
-        return {"tape": self._tape, "graph": self._graph, "program": self._program}[stage]()
+        return str(getattr(self, f"_{stage}")())
 
     def _arguments(self) -> tuple[list[Argument], list[int], Any]:
         problem = self.problem
@@ -90,14 +90,35 @@ class Trace:
 
     def _program(self) -> str:
         """The traced and simplified program of value and derivatives."""
+        traced, results = self._traced()
+        program = traced.program
+        head = f"program of {', '.join(results)}: {program.steps} steps, {program.buffers} buffers, {program.dtype}"
+        return head + "\n" + _listing(program.outputs, results)
+
+    def _traced(self) -> tuple[Traced, list[str]]:
+        """Value and derivatives, traced and simplified, and their names."""
         arguments, wrt, function = self._arguments()
-        compiled = engine.compile(function, arguments, self.problem.dtype)
         names = [arguments[i].name for i in wrt]
         results = [self.of, *[f"d{self.of}/d{name}" for name in names]]
         results += [f"d²{self.of}/d{r}d{c}" for r in names for c in names] if self._order == 2 else []
-        program = compiled.program
-        head = f"program of {', '.join(results)}: {program.steps} steps, {program.buffers} buffers, {program.dtype}"
-        return head + "\n" + _listing(program.outputs, results)
+        return trace(function, arguments, self.problem.dtype), results
+
+    def _ir(self) -> str:
+        """The passes of the compiled program, what each computes, and their LLVM text."""
+        from tapecli.engines import native
+
+        if not native.ready():
+            raise TapeError("unsupported", "machine code cannot be made here", hint="pip install 'tapecli[native]'")
+        traced, results = self._traced()
+        return f"compiled program of {', '.join(results)}, {traced.dtype}\n" + native.written(traced).text
+
+    def _asm(self) -> str:
+        """The machine code of the compiled program."""
+        from tapecli.engines import native
+
+        if not native.ready():
+            raise TapeError("unsupported", "machine code cannot be made here", hint="pip install 'tapecli[native]'")
+        return native.build.assembly(native.written(self._traced()[0]).text)
 
 
 def _listing(outputs: Sequence[Node], names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from tapecli import derive
 from tapecli.core import Array
 from tapecli.engines import Argument
-from tapecli.engines.numpy import trace
+from tapecli.engines.traced import nodes as trace
 from tapecli.graph import Node
 from tapecli.sparsity import Pattern, colouring, jacobian_pattern
 

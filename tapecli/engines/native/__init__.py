@@ -1,0 +1,105 @@
+"""The native engine: a traced graph made machine code.
+
+`lower` writes ops out in others, `plan` groups what is left into passes, `nest` and `module` write them as LLVM text,
+`build` makes machine code of it, `program` runs it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tapecli.core import Array
+from tapecli.engines.native import build, cache
+from tapecli.engines.native.host import host
+from tapecli.engines.native.lower import written_out
+from tapecli.engines.native.module import Module, Step, Writer
+from tapecli.engines.native.plan import Plan
+from tapecli.engines.native.program import Program
+from tapecli.engines.traced import Traced
+from tapecli.errors import TapeWarning
+from tapecli.graph import Node
+
+SCALARS = {"float64": "double", "float32": "float"}
+
+
+class Made(NamedTuple):
+    """A program of machine code, with the fields of `Compiled`."""
+
+    run: Callable[..., list[Array]]
+    traces: int
+    program: Program
+
+
+class Text(NamedTuple):
+    """A program written as LLVM text: what compiling begins with."""
+
+    text: str
+    names: list[str]
+    outputs: list[Node]
+    inputs: list[Node | None]
+    module: Module
+    steps: list[Step]
+    where: dict[int, int]
+
+
+def ready(quiet: bool = False) -> bool:
+    """Whether machine code can be made here; if not, a warning says why, once."""
+    reason = None
+    if host() is None:
+        reason = "no machine code is made for this kind of processor"
+    else:
+        try:
+            build.llvm_version()
+        except ImportError:
+            reason = "machine code is made by llvmlite, which is not installed (the extra `native`)"
+    if reason is not None and not quiet and not _told:
+        _told.append(reason)
+        warnings.warn(f"{reason}: the NumPy program runs instead", TapeWarning, stacklevel=2)
+    return reason is None
+
+
+_told: list[str] = []
+
+
+def written(traced: Traced) -> Text:
+    """The LLVM text of a traced function."""
+    machine = host()
+    assert machine is not None
+    dtype = np.dtype(traced.dtype)
+    outputs, inputs = written_out(traced.outputs, traced.inputs, dtype)
+    module = Module(SCALARS[dtype.name], machine.bytes // dtype.itemsize, machine.attributes)
+    plan = Plan(outputs)
+    entries = {node.index: module.slot("input", node.size) for node in inputs if node is not None}
+    writer = Writer(module, plan, entries)
+    steps = writer.write()
+    for node in outputs:
+        writer.slot(node)
+    names = [name for step in steps for name in (step.name, step.finish) if name]
+    if all(step.what == "pass" for step in steps):
+        writer.driver("run")
+        names.append("run")
+    return Text(module.text, names, outputs, inputs, module, steps, writer.slots)
+
+
+def there(traced: Traced) -> bool:
+    """Whether the cache has the machine code of a traced function."""
+    machine = host()
+    assert machine is not None
+    return cache.there(build.key_of(written(traced).text, machine))
+
+
+def program(traced: Traced) -> Made:
+    """A traced function as machine code, from the cache or compiled."""
+    machine = host()
+    assert machine is not None
+    made = written(traced)
+    loaded = build.load(made.text, made.names, machine)
+    result = Program(made, np.dtype(traced.dtype), loaded)
+    return Made(result.run, 1, result)
+
+
+__all__ = ["Any", "Made", "Text", "program", "ready", "there", "written"]

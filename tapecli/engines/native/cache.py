@@ -1,0 +1,111 @@
+"""Compiled objects on disk, by what they were made of.
+
+An entry is the digest of the rest, then the object file. The folder is the user's alone; an entry that somebody else
+could have written, or that does not agree with its digest, counts as missing. Nothing here is an error: where the
+folder cannot be used, code is compiled again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+#: Raised when the meaning of an entry changes.
+VERSION = "1"
+#: The largest size of the folder, in bytes; beyond it the entries that were used longest ago go.
+LIMIT = 256 * 1024 * 1024
+
+#: Whether the cache is used at all (`--no-cache`).
+enabled = True
+
+
+def folder() -> Path:
+    """Where entries lie: TAPECLI_CACHE, or the user's folder for caches."""
+    named = os.environ.get("TAPECLI_CACHE")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "tapecli"
+
+
+def key_of(*parts: str) -> str:
+    """The name of an entry: a digest of all that it depends on."""
+    digest = hashlib.sha256(VERSION.encode())
+    for part in parts:
+        data = part.encode()
+        digest.update(str(len(data)).encode() + b":" + data)
+    return digest.hexdigest()
+
+
+def _mine(status: os.stat_result) -> bool:
+    """Whether only this user can have written what `status` is of."""
+    if not hasattr(os, "getuid"):
+        return True
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def fetch(key: str) -> bytes | None:
+    """The object of a key, or None where there is no sound one."""
+    if not enabled:
+        return None
+    path = folder() / key
+    try:
+        if not _mine(os.stat(folder())):
+            return None
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not (stat.S_ISREG(status.st_mode) and _mine(status)):
+                return None
+            content = file.read()
+    except OSError:
+        return None
+    digest, body = content[:32], content[32:]
+    if not body or hashlib.sha256(key.encode() + body).digest() != digest:
+        return None
+    try:
+        os.utime(path)
+    except OSError:
+        pass
+    return body
+
+
+def there(key: str) -> bool:
+    """Whether there is an entry, sound or not."""
+    return enabled and (folder() / key).is_file()
+
+
+def keep(key: str, body: bytes) -> None:
+    """Writes an entry, whole or not at all."""
+    if not enabled:
+        return
+    place = folder()
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _mine(os.stat(place)):
+            return
+        handle, temporary = tempfile.mkstemp(dir=place, prefix=".new-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.sha256(key.encode() + body).digest() + body)
+            os.replace(temporary, place / key)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _trim(place)
+    except OSError:
+        return
+
+
+def _trim(place: Path) -> None:
+    """Removes the entries used longest ago where there are too many."""
+    entries = [(e.stat().st_mtime, e.stat().st_size, e.path) for e in os.scandir(place) if e.is_file()]
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in sorted(entries):
+        if total <= LIMIT:
+            return
+        os.unlink(path)
+        total -= size

@@ -1,0 +1,32 @@
+"""What the machine is that code is made for."""
+
+from __future__ import annotations
+
+import platform
+from typing import NamedTuple
+
+
+class Host(NamedTuple):
+    """`bytes` is the width of its vectors; `key` names all that compiled code depends on; `attributes` are put on every
+    function."""
+
+    bytes: int
+    key: str
+    attributes: str
+
+
+def host() -> Host | None:
+    """The present machine by NumPy's own look at it; None where it is of a kind that nothing was tried on."""
+    from numpy._core._multiarray_umath import __cpu_features__ as features  # type: ignore[import-not-found]
+
+    machine = platform.machine().lower()
+    has = sorted(name for name, there in features.items() if there)
+    key = " ".join([platform.system(), machine, *has])
+    if machine in ("x86_64", "amd64"):
+        if all(f in has for f in ("AVX512F", "AVX512DQ", "AVX512VL")):
+            wide = '"prefer-vector-width"="512" "min-legal-vector-width"="512"'
+            return Host(64, key, wide + " nounwind")
+        return Host(32 if "AVX2" in has and "FMA3" in has else 16, key, "nounwind")
+    if machine in ("aarch64", "arm64"):
+        return Host(16, key, "nounwind")
+    return None

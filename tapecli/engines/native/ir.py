@@ -1,0 +1,362 @@
+"""LLVM's text form, written instruction by instruction: `Code` is a function's body, `Val` a value in it.
+
+`Lanes` is what the op table's `native` rules are written with: arithmetic on vectors of one float type, whose number of
+lanes the rule need not know. One lane means plain scalars.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+#: float type -> (bits, the integer type of the same width)
+FLOATS = {"double": (64, "i64"), "float": (32, "i32")}
+
+
+def bits_of(value: float, scalar: str) -> str:
+    """A float constant as LLVM reads it: the bits of the double that it is exactly."""
+    if scalar == "float":
+        try:
+            (value,) = struct.unpack("<f", struct.pack("<f", value))
+        except OverflowError:
+            value = float("inf") if value > 0 else float("-inf")
+    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+
+
+class Val:
+    """An SSA value or a constant: `name` as it stands in the text, `scalar` its type per lane, `lanes` how many."""
+
+    __slots__ = ("code", "lanes", "name", "scalar")
+
+    def __init__(self, code: Code, name: str, scalar: str, lanes: int) -> None:
+        self.code = code
+        self.name = name
+        self.scalar = scalar
+        self.lanes = lanes
+
+    @property
+    def type(self) -> str:
+        return self.scalar if self.lanes == 1 else f"<{self.lanes} x {self.scalar}>"
+
+    @property
+    def typed(self) -> str:
+        return f"{self.type} {self.name}"
+
+    @property
+    def floating(self) -> bool:
+        return self.scalar in FLOATS
+
+    def _with(self, other: Any) -> Val:
+        return other if isinstance(other, Val) else self.code.constant(other, self.scalar, self.lanes)
+
+    def _binary(self, other: Any, on_floats: str, on_ints: str, swapped: bool = False) -> Val:
+        x, y = (self._with(other), self) if swapped else (self, self._with(other))
+        operation = on_floats if self.floating else on_ints
+        return self.code.emit(f"{operation} {x.type} {x.name}, {y.name}", self.scalar, self.lanes)
+
+    def __add__(self, other: Any) -> Val:
+        return self._binary(other, "fadd", "add")
+
+    def __radd__(self, other: Any) -> Val:
+        return self._binary(other, "fadd", "add", swapped=True)
+
+    def __sub__(self, other: Any) -> Val:
+        return self._binary(other, "fsub", "sub")
+
+    def __rsub__(self, other: Any) -> Val:
+        return self._binary(other, "fsub", "sub", swapped=True)
+
+    def __mul__(self, other: Any) -> Val:
+        return self._binary(other, "fmul", "mul")
+
+    def __rmul__(self, other: Any) -> Val:
+        return self._binary(other, "fmul", "mul", swapped=True)
+
+    def __truediv__(self, other: Any) -> Val:
+        return self._binary(other, "fdiv", "sdiv")
+
+    def __rtruediv__(self, other: Any) -> Val:
+        return self._binary(other, "fdiv", "sdiv", swapped=True)
+
+    def __neg__(self) -> Val:
+        if self.floating:
+            return self.code.emit(f"fneg {self.typed}", self.scalar, self.lanes)
+        return 0 - self
+
+    def __and__(self, other: Any) -> Val:
+        return self._binary(other, "and", "and")
+
+    def __or__(self, other: Any) -> Val:
+        return self._binary(other, "or", "or")
+
+    def __xor__(self, other: Any) -> Val:
+        return self._binary(other, "xor", "xor")
+
+    def __lshift__(self, other: Any) -> Val:
+        return self._binary(other, "shl", "shl")
+
+    def __rshift__(self, other: Any) -> Val:
+        """The logical shift of integers."""
+        return self._binary(other, "lshr", "lshr")
+
+    def __invert__(self) -> Val:
+        return self ^ -1
+
+    def _compared(self, other: Any, on_floats: str, on_ints: str) -> Val:
+        y = self._with(other)
+        operation = f"fcmp {on_floats}" if self.floating else f"icmp {on_ints}"
+        return self.code.emit(f"{operation} {self.type} {self.name}, {y.name}", "i1", self.lanes)
+
+    def __lt__(self, other: Any) -> Val:
+        return self._compared(other, "olt", "slt")
+
+    def __le__(self, other: Any) -> Val:
+        return self._compared(other, "ole", "sle")
+
+    def __gt__(self, other: Any) -> Val:
+        return self._compared(other, "ogt", "sgt")
+
+    def __ge__(self, other: Any) -> Val:
+        return self._compared(other, "oge", "sge")
+
+    def eq(self, other: Any) -> Val:
+        """A mask; false where a float is nan."""
+        return self._compared(other, "oeq", "eq")
+
+    def ne(self, other: Any) -> Val:
+        """A mask; true where a float is nan."""
+        return self._compared(other, "une", "ne")
+
+
+class Code:
+    """The body of one function: lines of text, fresh names, and the label of the block that is being written."""
+
+    def __init__(self, module: Any = None) -> None:
+        self.lines: list[str] = []
+        self.module = module
+        self.label = "entry"
+        self._names = count(1)
+        self.declared: set[str] = set()
+
+    def part(self, label: str) -> Code:
+        """Another stretch of the same function, beginning in the block `label`."""
+        part = Code(self.module)
+        part.label, part._names, part.declared = label, self._names, self.declared
+        return part
+
+    def append(self, part: Code) -> None:
+        """A stretch that was written apart."""
+        self.lines += part.lines
+        self.label = part.label
+
+    def fresh(self, stem: str = "v") -> str:
+        return f"{stem}{next(self._names)}"
+
+    def emit(self, text: str, scalar: str, lanes: int = 1) -> Val:
+        """An instruction with a result."""
+        name = f"%{self.fresh()}"
+        self.lines.append(f"  {name} = {text}")
+        return Val(self, name, scalar, lanes)
+
+    def do(self, text: str) -> None:
+        """An instruction without a result."""
+        self.lines.append(f"  {text}")
+
+    def block(self, label: str) -> None:
+        """Begins a block."""
+        self.lines.append(f"{label}:")
+        self.label = label
+
+    def declare(self, text: str) -> None:
+        """Declares a function of LLVM's own, once per module."""
+        self.declared.add(text)
+
+    def constant(self, value: Any, scalar: str, lanes: int = 1) -> Val:
+        """A number in every lane."""
+        if scalar in FLOATS:
+            text = bits_of(float(value), scalar)
+        elif scalar == "i1":
+            text = "true" if value else "false"
+        else:
+            width = int(scalar[1:])
+            text = str((int(value) + (1 << width - 1)) % (1 << width) - (1 << width - 1))
+        if lanes > 1:
+            text = "<" + ", ".join([f"{scalar} {text}"] * lanes) + ">"
+        return Val(self, text, scalar, lanes)
+
+    def intrinsic(self, name: str, result: str, *args: Val) -> Val:
+        """A call of `@llvm.NAME` on values of one type; `result` is the scalar type of what comes out."""
+        x = args[0]
+        tag = {"double": "f64", "float": "f32"}.get(x.scalar, x.scalar)
+        tag = f"v{x.lanes}{tag}" if x.lanes > 1 else tag
+        out = result if x.lanes == 1 else f"<{x.lanes} x {result}>"
+        full = f"@llvm.{name}.{tag}"
+        self.declare(f"declare {out} {full}({', '.join(a.type for a in args)})")
+        return self.emit(f"call {out} {full}({', '.join(a.typed for a in args)})", result, x.lanes)
+
+    def splat(self, x: Val, lanes: int) -> Val:
+        """A scalar in every lane."""
+        if lanes == 1 or x.lanes == lanes:
+            return x
+        wide = f"<{lanes} x {x.scalar}>"
+        first = self.emit(f"insertelement {wide} poison, {x.typed}, i64 0", x.scalar, lanes)
+        return self.emit(
+            f"shufflevector {wide} {first.name}, {wide} poison, <{lanes} x i32> zeroinitializer", x.scalar, lanes
+        )
+
+    def any(self, mask: Val) -> Val:
+        """Whether a mask is true in some lane."""
+        if mask.lanes == 1:
+            return mask
+        as_int = self.emit(f"bitcast {mask.typed} to i{mask.lanes}", f"i{mask.lanes}")
+        return as_int.ne(0)
+
+    def branch(self, condition: Val, yes: Callable[[], Sequence[Val]], no: Callable[[], Sequence[Val]]) -> list[Val]:
+        """The values of `yes()` where a scalar condition holds, else those of `no()`: only one of them is run."""
+        here = self.fresh("b")
+        self.do(f"br {condition.typed}, label %{here}.yes, label %{here}.no")
+        self.block(f"{here}.yes")
+        first = yes()
+        from_yes = self.label
+        self.do(f"br label %{here}.end")
+        self.block(f"{here}.no")
+        second = no()
+        from_no = self.label
+        self.do(f"br label %{here}.end")
+        self.block(f"{here}.end")
+        return [
+            self.emit(f"phi {a.type} [ {a.name}, %{from_yes} ], [ {b.name}, %{from_no} ]", a.scalar, a.lanes)
+            for a, b in zip(first, second, strict=True)
+        ]
+
+
+class Lanes:
+    """Arithmetic on lanes of one float type: what a `native` rule of the op table writes itself with.
+
+    Numbers of Python become constants. Comparisons (`x < y`, `x.eq(y)`) give masks; `truth` makes 1 and 0 of a mask.
+    `inline` says whether functions of the vector library are written out in place or called.
+    """
+
+    def __init__(self, code: Code, scalar: str, lanes: int, inline: bool = True) -> None:
+        self.code = code
+        self.scalar = scalar
+        self.lanes = lanes
+        self.inline = inline
+        self.bits, self.integer = FLOATS[scalar]
+
+    def const(self, value: float) -> Val:
+        return self.code.constant(value, self.scalar, self.lanes)
+
+    def int_const(self, value: int) -> Val:
+        return self.code.constant(value, self.integer, self.lanes)
+
+    def lift(self, x: Any) -> Val:
+        return x if isinstance(x, Val) else self.const(x)
+
+    # ---- masks
+
+    def select(self, mask: Val, x: Any, y: Any) -> Val:
+        """`x` where the mask is true, else `y` (floats or integers)."""
+        if not isinstance(x, Val):
+            x = self.code.constant(x, y.scalar, mask.lanes) if isinstance(y, Val) else self.const(x)
+        if not isinstance(y, Val):
+            y = self.code.constant(y, x.scalar, mask.lanes)
+        return self.code.emit(f"select {mask.typed}, {x.typed}, {y.typed}", x.scalar, x.lanes)
+
+    def truth(self, mask: Val) -> Val:
+        """1 where a mask is true, else 0."""
+        return self.select(mask, 1.0, self.const(0.0))
+
+    def isnan(self, x: Val) -> Val:
+        return x.ne(x)
+
+    # ---- floats
+
+    def sqrt(self, x: Val) -> Val:
+        return self.code.intrinsic("sqrt", self.scalar, x)
+
+    def abs(self, x: Val) -> Val:
+        return self.code.intrinsic("fabs", self.scalar, x)
+
+    def copysign(self, x: Any, y: Val) -> Val:
+        """`x` with the sign of `y`."""
+        return self.code.intrinsic("copysign", self.scalar, self.lift(x), y)
+
+    def floor(self, x: Val) -> Val:
+        return self.code.intrinsic("floor", self.scalar, x)
+
+    def ceil(self, x: Val) -> Val:
+        return self.code.intrinsic("ceil", self.scalar, x)
+
+    def rint(self, x: Val) -> Val:
+        """The nearest whole number, halves to even."""
+        return self.code.intrinsic("roundeven", self.scalar, x)
+
+    def fma(self, x: Any, y: Any, z: Any) -> Val:
+        """`x*y + z` with one rounding, on every host (slow where the host has no such instruction)."""
+        return self.code.intrinsic("fma", self.scalar, self.lift(x), self.lift(y), self.lift(z))
+
+    def mad(self, x: Any, y: Any, z: Any) -> Val:
+        """`x*y + z` with one rounding or two, whichever is faster on the host."""
+        return self.code.intrinsic("fmuladd", self.scalar, self.lift(x), self.lift(y), self.lift(z))
+
+    def poly(self, x: Val, coefficients: Sequence[float]) -> Val:
+        """The polynomial of ascending `coefficients` by Horner's scheme."""
+        result = self.const(coefficients[-1])
+        for c in reversed(coefficients[:-1]):
+            result = self.mad(result, x, c)
+        return result
+
+    # ---- the bits of floats
+
+    def to_bits(self, x: Val) -> Val:
+        """The bits of floats as integers of the same width."""
+        return self._cast("bitcast", x, self.integer)
+
+    def from_bits(self, i: Val) -> Val:
+        return self._cast("bitcast", i, self.scalar)
+
+    def to_int(self, x: Val) -> Val:
+        """Whole floats as integers."""
+        return self._cast("fptosi", x, self.integer)
+
+    def to_float(self, i: Val) -> Val:
+        return self._cast("sitofp", i, self.scalar)
+
+    def shift_right(self, i: Val, by: int) -> Val:
+        """The arithmetic shift of integers (`>>` is the logical one)."""
+        return self.code.emit(f"ashr {i.type} {i.name}, {i._with(by).name}", i.scalar, i.lanes)
+
+    def _cast(self, how: str, x: Val, to: str) -> Val:
+        out = to if x.lanes == 1 else f"<{x.lanes} x {to}>"
+        return self.code.emit(f"{how} {x.typed} to {out}", to, x.lanes)
+
+    # ---- other precision
+
+    def in_double(self, f: Callable[..., Val], *args: Val) -> Val:
+        """`f(lanes, *args)` computed in double precision and rounded to this one."""
+        if self.scalar == "double":
+            return f(self, *args)
+        wide = Lanes(self.code, "double", self.lanes, self.inline)
+        return self._cast("fptrunc", f(wide, *[wide._cast("fpext", x, "double") for x in args]), self.scalar)
+
+    # ---- the vector library
+
+    def call(self, name: str, *args: Any) -> Val:
+        """A function of the vector library (`tapecli.engines.native.library`), in place or called."""
+        from tapecli.engines.native.library import FUNCTIONS
+
+        values = [self.lift(x) for x in args]
+        if self.inline:
+            return FUNCTIONS[name](self, *values)
+        return self.code.module.function_call(self, name, values)
+
+    def __getattr__(self, name: str) -> Callable[..., Val]:
+        """`b.exp(x)` is `b.call("exp", x)`."""
+        from tapecli.engines.native.library import FUNCTIONS
+
+        if name.startswith("_") or name not in FUNCTIONS:
+            raise AttributeError(name)
+        return lambda *args: self.call(name, *args)
