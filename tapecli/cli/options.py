@@ -95,6 +95,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("timeout", "--timeout", "number", None, "SECONDS", "the longest time for one file", FORMULA),
     Option("jobs", "--jobs", "integer", 1, "N", "worker processes for several files", FORMULA),
     Option("fail_fast", "--fail-fast", "flag", False, "", "stop at the first file that fails", FORMULA),
+    Option("max_failures", "--max-failures", "integer", None, "N", "stop when so many files have failed", FORMULA),
     Option("exit_zero", "--exit-zero", "flag", False, "", "exit with 0 whatever came out", FORMULA),
     Option("json", "--json", "flag", False, "", "one JSON object per file, on its own line", ALL),
     Option("output", "--output", "text", None, "FILE", "write the results there", ALL),

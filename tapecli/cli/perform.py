@@ -92,7 +92,7 @@ def _functions(report: Report) -> None:
 def _validate(command: str, v: Values) -> None:
     """What neither reader checks."""
     v["wrt"] = names(v.get("wrt") or ())
-    for name, least, what in (("jobs", 1, "1 or more"), ("log_every", 1, "1 or more"), ("steps", 0, "0 or more")):
+    for name, least, what in (("jobs", 1, "1 or more"), ("log_every", 1, "1 or more"), ("steps", 0, "0 or more"), ("max_failures", 1, "1 or more")):
         value: Any = v.get(name)
         if value is not None and value < least:
             raise TapeError("usage", f"--{name.replace('_', '-')} is {what}, not {value}")
@@ -105,12 +105,17 @@ def _validate(command: str, v: Values) -> None:
 
 
 def _watch(command: str, v: Values, report: Report) -> None:
-    """The log and the progress of a minimisation, where they are wanted."""
-    if command != "minimize":
-        return
+    """The log of a minimisation and the display of progress, where they are wanted: of many files, or of one run."""
     from tapecli.report import progress
 
-    if not (v["json"] or v["quiet"]) and v["jobs"] == 1 and progress.wanted():
+    seen = not v["quiet"] and (report.many or command == "minimize") and progress.wanted()
+    if seen and report.many and (command != "minimize" or v["jobs"] != 1):
+        from tapecli.report.batch import Batch
+
+        report.batch = Batch(report.tally, report.style.color_err)
+    if command != "minimize":
+        return
+    if seen and not v["json"] and report.batch is None:
         report.progress = progress.Progress()
     if v["log"] is not None:
         from tapecli.report.log import Log
@@ -127,14 +132,21 @@ def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
             run_all(command, v, inputs, report, jobs)
             return
         for given in inputs:
-            code = one(command, v, given, report)
-            if code >= INTERRUPTED or (code and v["fail_fast"]):
+            if one(command, v, given, report) >= INTERRUPTED or enough(v, report):
                 break
     finally:
         if report.progress is not None:
             report.progress.close()
+        if report.batch is not None:
+            report.batch.close()
         if report.log is not None:
             report.log.close()
+
+
+def enough(v: Values, report: Report) -> bool:
+    """Whether so many files failed that the others are left out."""
+    most: Any = 1 if v["fail_fast"] else v["max_failures"]
+    return most is not None and report.tally.failed >= most
 
 
 def one(command: str, v: Values, given: Input, report: Report) -> int:
@@ -161,11 +173,12 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
         report.error(TapeError("file", f"a file cannot be read: {error}"))
     except Exception as error:
         report.error(bug(error))
+    spent = perf_counter() - start
     if v["verbose"]:
         from tapecli.report.numbers import seconds
 
-        report.detail(f"{given.name}: {seconds(perf_counter() - start)}")
-    return report.end()
+        report.detail(f"{given.name}: {seconds(spent)}")
+    return report.end(spent)
 
 
 def load(v: Values, given: Input) -> Problem:

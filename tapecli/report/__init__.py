@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tapecli.errors import TapeError
-from tapecli.report.text import clean, count, guard
+from tapecli.report.tally import Outcome, Tally
+from tapecli.report.text import clean, guard
 
 if TYPE_CHECKING:
     from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
     from tapecli.problem.sparse import Coordinates
+    from tapecli.report.batch import Batch
     from tapecli.report.faults import Fault
     from tapecli.report.log import Log
     from tapecli.report.output import Sink
@@ -57,13 +59,16 @@ class Report:
         self.files = files
         self.many = files > 1
         self.file = ""
-        self.codes: list[int] = []
+        self.tally = Tally(files)
+        self.outcome = Outcome("", 0, 0.0, ())
         self._code = 0
+        self._reasons: list[str] = []
         self._headed = False
         self._spoke = False
         self._warnings: list[Fault] = []
         self.log: Log | None = None
         self.progress: Progress | None = None
+        self.batch: Batch | None = None
 
     # the files, one after another
 
@@ -71,17 +76,26 @@ class Report:
         """What follows is about `file`."""
         self.file = file
         self._code = 0
+        self._reasons = []
         self._headed = False
         self._warnings = []
 
-    def end(self) -> int:
-        """The exit status of the file that `begin` named."""
-        self.codes.append(self._code)
+    def end(self, seconds: float = 0.0) -> int:
+        """The exit status of the file that `begin` named, which took so long."""
+        self._count(Outcome(self.file, self._code, seconds, self._reasons))
         self.out.flush()
         return self._code
 
-    def absorb(self, code: int, parts: list[tuple[bool, str]]) -> None:
+    def _count(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.tally.add(outcome)
+        if self.batch is not None:
+            self.batch.update(self.tally)
+
+    def absorb(self, outcome: Outcome, parts: Sequence[tuple[bool, str]]) -> None:
         """What another process said about one file, its texts with whether they are for standard error."""
+        for problem in {problem for problem, _ in parts}:
+            self._clear(problem)
         for problem, text in parts:
             if problem:
                 self.out.flush()
@@ -90,22 +104,21 @@ class Report:
             else:
                 self.out.write(text)
         self.out.flush()
-        self.codes.append(code)
+        self._count(outcome)
 
     def status(self) -> int:
         """The exit status of the whole run."""
-        worst = max(self.codes, default=0)
+        worst = self.tally.worst
         if worst >= BUG or not self.many:
             return worst
         return 1 if worst else 0
 
     def finish(self) -> None:
         """The last word, where there were several files."""
-        if self.many and not self.style.json and not self.style.quiet and self.codes:
-            failed = sum(code != 0 for code in self.codes)
-            parts = ((len(self.codes) - failed, "done"), (failed, "failed"), (self.files - len(self.codes), "left out"))
-            said = ", ".join(f"{n:,} {what}" for n, what in parts if n)
-            self.tell(f"{count(self.files, 'file')}: {said}\n")
+        if self.batch is not None:
+            self.batch.close()
+        if self.many and not self.style.quiet and self.tally.done and (self.batch is not None or not self.style.json):
+            self.tell("\n".join(self.tally.lines(self.style.color_err)) + "\n")
 
     def failed(self) -> bool:
         """Whether the file that is being told about has failed so far."""
@@ -126,16 +139,21 @@ class Report:
 
     # speaking
 
-    def say(self, text: str) -> None:
-        """To standard output, or what stands for it."""
+    def _clear(self, problem: bool) -> None:
+        """Nothing of a display stands where text is about to come."""
         if self.progress is not None:
             self.progress.close()
+        if self.batch is not None:
+            self.batch.clear(problem)
+
+    def say(self, text: str) -> None:
+        """To standard output, or what stands for it."""
+        self._clear(False)
         self.out.write(guard(text))
 
     def tell(self, text: str) -> None:
         """To standard error, after what was said so far."""
-        if self.progress is not None:
-            self.progress.close()
+        self._clear(True)
         self.out.flush()
         self.err.write(text if self.style.format == "github" else guard(text))
         self.err.flush()
@@ -146,6 +164,8 @@ class Report:
         if self.style.format == "full":  # an empty line stands between two of them
             self.tell("\n" if self._spoke else "")
             self._spoke = True
+        if fault.severity == "error":
+            self._reasons.append(fault.code)
         self.tell(render(fault, self.file, self.style.format, self.style.color_err) + "\n")
 
     def warn(self, fault: Fault) -> None:
@@ -299,6 +319,8 @@ class Report:
         if self._warnings:
             tail["warnings"] = [as_json(fault) for fault in self._warnings]
             self._warnings = []
+        if self.batch is not None:
+            self.batch.clear(False)
         self.out.write(Encoder(dtype).object(head | {"ok": ok} | fields, tail) + "\n")
 
     def _text(self, lines: list[str], r: Any, row: int | None) -> None:
