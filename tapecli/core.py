@@ -205,6 +205,9 @@ class Op:
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
     """The shape that arrays of `shapes` have together, by NumPy's rule. Raises ValueError where they do not fit."""
+    first = shapes[0] if shapes else ()
+    if all(shape == first for shape in shapes):
+        return first
     ndim = max(map(len, shapes), default=0)
     result = [1] * ndim
     for shape in shapes:

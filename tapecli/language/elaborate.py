@@ -144,6 +144,8 @@ class Elaborator:
         return self.evaluate(self.node(code, what))
 
     def evaluate(self, node: Node) -> Array:
+        if node.op is LITERAL:
+            return node.params["value"]  # type: ignore[no-any-return]
         leaves = {leaf.node: leaf.value for leaf in self.inputs.values() if leaf.value is not None}
         with np.errstate(all="ignore"):
             return np.asarray(replay([node], leaves, lambda value: value)[0], dtype=np.float64)
@@ -248,7 +250,9 @@ class Elaborator:
 
     def _derived(self, node: Node) -> bool:
         """Whether a constant is made of others: it then follows them, and is no leaf."""
-        return any(leaf is self.inputs[name].node for name in self.inputs for leaf in needed([node]))
+        return node.op is not LITERAL and any(
+            leaf is self.inputs[name].node for name in self.inputs for leaf in needed([node])
+        )
 
     def _draw(self, name: str, args: list[Any], keys: dict[str, Any], sizes: tuple[int, ...]) -> Node | None:
         """`normal(mean, sd)` and `uniform(low, high)` as a start value, drawn from the run's seed."""

@@ -200,7 +200,11 @@ class Machine:
 
     def literal(self, node: Any) -> float | None:
         """The number of a scalar that is made of literals alone, else None."""
-        if isinstance(node, Swept) or node.shape or any(leaf.op is INPUT for leaf in needed([node])):
+        if isinstance(node, Swept) or node.shape:
+            return None
+        if node.op is LITERAL:
+            return float(node.params["value"])
+        if any(leaf.op is INPUT for leaf in needed([node])):
             return None
         return float(self._compute(node))
 
