@@ -62,7 +62,9 @@ def timed(commands: Sequence[Sequence[str]]) -> tuple[float, float, list[bytes]]
         running = []
         for command, out in zip(commands, outs, strict=True):
             with out.open("wb") as stream:
-                running.append(subprocess.Popen(command, stdout=stream, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}))
+                running.append(
+                    subprocess.Popen(command, stdout=stream, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+                )
         for process in running:
             assert process.wait() == 0
         elapsed = perf_counter() - start

@@ -69,6 +69,7 @@ OPTIONS: tuple[Option, ...] = (
         "show", "--show", "choice", "program", "STAGE", "what to show: tape, graph or program", "trace",
         ("tape", "graph", "program"),
     ),
+    Option("update", "--update", "flag", False, "", "rewrite the numbers of `expect` lines that fail", "check"),
     Option("method", "--method", "text", None, "METHOD", _METHOD, "minimize"),
     Option("steps", "--steps", "integer", None, "N", "the greatest number of steps", "minimize"),
     Option("tol", "--tol", "number", None, "NUMBER", "the tolerance to reach", "minimize"),
@@ -101,8 +102,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("output", "--output", "text", None, "FILE", "write the results there", ALL),
     Option("force", "--force", "flag", False, "", "let files that exist be replaced", ALL),
     Option(
-        "format", "--format", "choice", "full", "FORMAT", "how problems are written: full, concise or github", ALL,
-        ("full", "concise", "github"),
+        "format", "--format", "choice", "full", "FORMAT", "how problems are written: full, concise, github, junit or sarif", ALL,
+        ("full", "concise", "github", "junit", "sarif"),
     ),
     Option(
         "color", "--color", "choice", "auto", "WHEN", "colours: auto, always or never", ALL,

@@ -70,6 +70,7 @@ def run(command: str, v: Values) -> int:
         raise TapeError("usage", "--log is for one file", hint="minimise the files one by one, each with its own log")
     with opened(_text(v["output"]), bool(v["force"])) as out:
         report = Report(style_of(command, v), out, Stream("stderr"), files=len(inputs))
+        report.begin_document()
         _watch(command, v, report)
         _all(command, v, inputs, report)
         report.finish()
@@ -92,12 +93,21 @@ def _functions(report: Report) -> None:
 def _validate(command: str, v: Values) -> None:
     """What neither reader checks."""
     v["wrt"] = names(v.get("wrt") or ())
-    for name, least, what in (("jobs", 1, "1 or more"), ("log_every", 1, "1 or more"), ("steps", 0, "0 or more"), ("max_failures", 1, "1 or more")):
+    if v["json"] and v["format"] in ("junit", "sarif"):
+        raise TapeError("usage", f"--json and --format {v['format']} exclude each other", hint="give one of the two")
+    for name, least, what in (
+        ("jobs", 1, "1 or more"),
+        ("log_every", 1, "1 or more"),
+        ("steps", 0, "0 or more"),
+        ("max_failures", 1, "1 or more"),
+    ):
         value: Any = v.get(name)
         if value is not None and value < least:
             raise TapeError("usage", f"--{name.replace('_', '-')} is {what}, not {value}")
     if sum(word.startswith("@") for word in v["at"]) > 1 and command != "trace":  # type: ignore[attr-defined]
         raise TapeError("usage", "--at names two files of points", hint="put the rows into one file")
+    if v.get("update") and v["at"]:
+        raise TapeError("usage", "--update and --at exclude each other", hint="the file says what it expects where")
     for name in ("timeout", "tol"):
         value = v.get(name)
         if value is not None and not 0 < value < float("inf") and not (name == "tol" and value == 0):

@@ -95,6 +95,7 @@ def _serve(
 def _one(command: str, v: Values, given: Input, style: Style, files: int, number: int, hands: _Hands) -> Result:
     parts: list[tuple[bool, str]] = []
     report = Report(style, Kept(parts, False), Kept(parts, True), files)
+    report.first = number
     try:
         hands.busy = True
         perform.one(command, v, given, report)
@@ -272,6 +273,7 @@ class Pool:
         parts: list[tuple[bool, str]] = []
         command, _, inputs, style, _ = self._given
         report = Report(style, Kept(parts, False), Kept(parts, True), len(inputs))
+        report.first = number
         report.begin(inputs[number].name)
         report.error(error)
         code = report.end(seconds)

@@ -21,6 +21,7 @@ from tapecli.problem.settings import Settings
 
 if TYPE_CHECKING:
     from tapecli.problem.sparse import Coordinates
+    from tapecli.problem.updating import Update
 
 #: Above this many variables a traced Hessian is made of products with unit vectors, not written out.
 UNROLLED = 16
@@ -415,6 +416,12 @@ class Problem:
         from tapecli.problem.checking import check
 
         return check(*self._placed(at))
+
+    def updated(self, check: Check) -> Update:
+        """The file's text with the expectations that failed rewritten to what `check` got, and what was changed."""
+        from tapecli.problem.updating import updated
+
+        return updated(self, check)
 
     def blame(self, result: Evaluation | Derivatives) -> TapeError:
         """Which operation first made a result not finite, and where it stands."""

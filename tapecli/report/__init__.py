@@ -12,7 +12,10 @@ from tapecli.report.text import clean, guard
 if TYPE_CHECKING:
     from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
     from tapecli.problem.sparse import Coordinates
+    from tapecli.problem.updating import Update
     from tapecli.report.batch import Batch
+    from tapecli.report.documents import Document
+    from tapecli.report.verdicts import Case
     from tapecli.report.faults import Fault
     from tapecli.report.log import Log
     from tapecli.report.output import Sink
@@ -48,6 +51,11 @@ class Style:
         self.color_out = color_out
         self.color_err = color_err
 
+    @property
+    def is_document(self) -> bool:
+        """Whether what was found is written as one document, and nothing beside it."""
+        return self.format in ("junit", "sarif")
+
 
 class Report:
     """Says what came out, file by file, and remembers how it went. `files` is how many there are."""
@@ -62,13 +70,22 @@ class Report:
         self.tally = Tally(files)
         self.outcome = Outcome("", 0, 0.0, ())
         self._code = 0
-        self._reasons: list[str] = []
+        self._faults: list[Fault] = []
+        self._cases: list[Case] = []
+        self._document: Document | None = None
+        self._joined = False
+        #: how many files came before the first of this report
+        self.first = 0
         self._headed = False
         self._spoke = False
         self._warnings: list[Fault] = []
         self.log: Log | None = None
         self.progress: Progress | None = None
         self.batch: Batch | None = None
+        if style.is_document:
+            from tapecli.report.documents import DOCUMENTS
+
+            self._document = DOCUMENTS[style.format]
 
     # the files, one after another
 
@@ -76,13 +93,17 @@ class Report:
         """What follows is about `file`."""
         self.file = file
         self._code = 0
-        self._reasons = []
+        self._faults = []
+        self._cases = []
         self._headed = False
         self._warnings = []
 
     def end(self, seconds: float = 0.0) -> int:
         """The exit status of the file that `begin` named, which took so long."""
-        self._count(Outcome(self.file, self._code, seconds, self._reasons))
+        reasons = [fault.code for fault in self._faults if fault.severity == "error"]
+        if self._document is not None:
+            self._fragment(self._written(self._document, seconds))
+        self._count(Outcome(self.file, self._code, seconds, reasons))
         self.out.flush()
         return self._code
 
@@ -92,10 +113,36 @@ class Report:
         if self.batch is not None:
             self.batch.update(self.tally)
 
+    def _written(self, document: Document, seconds: float) -> str:
+        """What the document says of the file; where nothing but the file was tried, that is the one case."""
+        from tapecli.report.verdicts import Case
+
+        errors = [fault for fault in self._faults if fault.severity == "error"]
+        if not self._cases or (errors and not any(case.faults for case in self._cases)):
+            failed = "failed" if self._code == 1 else "error"
+            self._cases.append(Case(self.style.command, failed if self._code else "passed", errors))
+        number = self.first + self.tally.done
+        return document.fragment(self.style.command, self.file, number, self._cases, self._faults, seconds)
+
+    def _fragment(self, text: str) -> None:
+        if text and self._document is not None:
+            if self.batch is not None:
+                self.batch.clear(False)
+            self.out.write((self._document.joint if self._joined else "") + text)
+            self._joined = True
+
+    def begin_document(self) -> None:
+        """What stands before the first file."""
+        if self._document is not None:
+            self.out.write(self._document.head(self.style.command))
+
     def absorb(self, outcome: Outcome, parts: Sequence[tuple[bool, str]]) -> None:
         """What another process said about one file, its texts with whether they are for standard error."""
         for problem in {problem for problem, _ in parts}:
             self._clear(problem)
+        if self._document is not None:
+            self._fragment("".join(text for problem, text in parts if not problem))
+            parts = [part for part in parts if part[0]]
         for problem, text in parts:
             if problem:
                 self.out.flush()
@@ -115,6 +162,8 @@ class Report:
 
     def finish(self) -> None:
         """The last word, where there were several files."""
+        if self._document is not None:
+            self.out.write(self._document.tail(self.status()))
         if self.batch is not None:
             self.batch.close()
         if self.many and not self.style.quiet and self.tally.done and (self.batch is not None or not self.style.json):
@@ -161,11 +210,10 @@ class Report:
     def fault(self, fault: Fault) -> None:
         from tapecli.report.faults import render
 
-        if self.style.format == "full":  # an empty line stands between two of them
+        if self.style.format not in ("concise", "github"):  # an empty line stands between two of them
             self.tell("\n" if self._spoke else "")
             self._spoke = True
-        if fault.severity == "error":
-            self._reasons.append(fault.code)
+        self._faults.append(fault)
         self.tell(render(fault, self.file, self.style.format, self.style.color_err) + "\n")
 
     def warn(self, fault: Fault) -> None:
@@ -173,6 +221,8 @@ class Report:
         self._warnings.append(fault)
         if not self.style.quiet:
             self.fault(fault)
+        else:
+            self._faults.append(fault)
 
     def warning(self, warning: TapeError) -> None:
         """A warning that the formula itself gives rise to."""
@@ -240,12 +290,16 @@ class Report:
         if warning is not None and not self.style.quiet:
             self.fault(warning)
 
-    def check(self, r: Check, row: int | None) -> None:
+    def check(self, r: Check, row: int | None, update: Update | None = None) -> None:
         from tapecli.report import records, shown, verdicts
 
-        code, faults = verdicts.of_check(r)
-        fields = records.of_check(r) if self.style.json else {}
-        self._result(fields, lambda: shown.of_check(r, self.style.color_out), r, row, None, code)
+        tried = verdicts.of_check(r, update)
+        faults = [fault for one in tried for fault in one.faults]
+        fields = records.of_check(r, update) if self.style.json else {}
+        code = verdicts.NO if faults else 0
+        self._result(fields, lambda: shown.of_check(r, self.style.color_out, update), r, row, None, code)
+        for one in tried:
+            self._cases.append(one if row is None else one.named(f"row {row}, {one.name}"))
         for fault in faults:
             self.fault(fault)
 
@@ -294,7 +348,7 @@ class Report:
             self.detail(f"engine {r.engine}, {r.dtype}{self._point(r, ', at ')}")
         if self.style.json:
             self._object(fields, getattr(r, "dtype", None), code == 0, error, row)
-        else:
+        elif self._document is None:
             self._text(lines(), r, row)
         if error is not None:
             self._tell_error(error)
