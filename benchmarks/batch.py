@@ -93,9 +93,13 @@ def main() -> None:
             walls.append(wall / pure_wall)
             works.append(work / pure_work)
             rates.append(given.files / wall)
-            print(f"batch {wall:.2f} s ({work:.2f} s of processors), pure work {pure_wall:.2f} s ({pure_work:.2f} s)")
-    print(f"ratio of wall time {median(walls):.2f}, of processor time {median(works):.2f} (medians of {given.rounds})")
-    print(f"files/s {median(rates):,.0f} with --jobs {jobs}")
+            sys.stdout.write(
+                f"batch {wall:.2f} s ({work:.2f} s of processors), pure work {pure_wall:.2f} s ({pure_work:.2f} s)\n"
+            )
+    sys.stdout.write(
+        f"ratio of wall time {median(walls):.2f}, of processor time {median(works):.2f} (medians of {given.rounds})\n"
+    )
+    sys.stdout.write(f"files/s {median(rates):,.0f} with --jobs {jobs}\n")
 
 
 if __name__ == "__main__":

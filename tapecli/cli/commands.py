@@ -87,6 +87,14 @@ def minimize(problem: Problem, v: Any, at: Point | None, row: int | None, report
     report.minimum(r, row, tolerance_asked=v["tol"] is not None or (goal is not None and "tol" in goal.settings))
 
 
+def differentiate(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
+    report.derivation(problem.diff(v["wrt"], v["of"], at=at, order=v["order"], form=v["form"]), row)
+
+
+def bench(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
+    report.bench(problem.bench(at=at, of=v["of"]), row)
+
+
 def trace(problem: Problem, v: Any, report: Report) -> None:
     """One trace, and one call of it for each point."""
     traced = problem.traced(of=v["of"], order=1)
@@ -127,6 +135,8 @@ BODIES = {
     "jac": jacobian,
     "minimize": minimize,
     "check": check,
+    "diff": differentiate,
+    "bench": bench,
 }
 
 

@@ -46,12 +46,14 @@ COMMANDS: dict[str, str] = {
     "minimize": "Minimise the objective.",
     "check": "Run the `expect` lines and compare every derivative with a numerical one.",
     "trace": "Trace and compile, and show what came out.",
+    "diff": "The derivative as a formula.",
+    "bench": "Time the engines on a formula, side by side.",
     "ops": "The functions of the language, with their derivatives.",
 }
 
 ALL = " ".join(COMMANDS)
-FORMULA = "eval grad hess jac minimize check trace"
-DERIVATIVE = "grad hess jac"
+FORMULA = "eval grad hess jac minimize check trace diff bench"
+DERIVATIVE = "grad hess jac diff"
 
 _HVP = "the direction for the Hessian-vector product, say x=1; repeatable"
 _AT = "where: x=1.5, the name of a point, or @points.csv for every row; repeatable, later ones win"
@@ -62,12 +64,17 @@ OPTIONS: tuple[Option, ...] = (
     Option("inline", "-e --expression", "texts", (), "FORMULA", "a formula inline; repeatable", FORMULA),
     Option("at", "--at", "texts", (), "WHERE", _AT, FORMULA),
     Option("wrt", "--wrt", "texts", (), "NAMES", "with respect to these names, comma-separated", DERIVATIVE),
-    Option("of", "--of", "text", None, "NAME", "which output", "eval grad hess jac trace"),
+    Option("of", "--of", "text", None, "NAME", "which output", "eval grad hess jac trace diff bench"),
     Option("hvp", "--hvp", "texts", (), "NAME=EXPR", _HVP, "hess"),
     Option("sparse", "--sparse", "flag", False, "", "only what can differ from zero, in coordinates", "hess jac"),
     Option(
         "show", "--show", "choice", "program", "STAGE", "what to show: tape, graph or program", "trace",
         ("tape", "graph", "program"),
+    ),
+    Option("order", "--order", "integer", 1, "N", "first or second derivatives: 1 or 2", "diff"),
+    Option(
+        "form", "--as", "choice", "tape", "FORM", "what to write: tape (a formula file), latex or python", "diff",
+        ("tape", "latex", "python"),
     ),
     Option("update", "--update", "flag", False, "", "rewrite the numbers of `expect` lines that fail", "check"),
     Option("method", "--method", "text", None, "METHOD", _METHOD, "minimize"),
@@ -102,7 +109,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("output", "--output", "text", None, "FILE", "write the results there", ALL),
     Option("force", "--force", "flag", False, "", "let files that exist be replaced", ALL),
     Option(
-        "format", "--format", "choice", "full", "FORMAT", "how problems are written: full, concise, github, junit or sarif", ALL,
+        "format", "--format", "choice", "full", "FORMAT",
+        "how problems are written: full, concise, github, junit or sarif", ALL,
         ("full", "concise", "github", "junit", "sarif"),
     ),
     Option(

@@ -108,6 +108,8 @@ def _validate(command: str, v: Values) -> None:
         raise TapeError("usage", "--at names two files of points", hint="put the rows into one file")
     if v.get("update") and v["at"]:
         raise TapeError("usage", "--update and --at exclude each other", hint="the file says what it expects where")
+    if v.get("order", 1) not in (1, 2):
+        raise TapeError("usage", f"--order is 1 or 2, not {v['order']}")
     for name in ("timeout", "tol"):
         value = v.get(name)
         if value is not None and not 0 < value < float("inf") and not (name == "tol" and value == 0):

@@ -271,7 +271,7 @@ class Pool:
     def _lost(self, number: int, error: TapeError, seconds: float) -> Result:
         """What is said of a file whose worker died."""
         parts: list[tuple[bool, str]] = []
-        command, _, inputs, style, _ = self._given
+        _, _, inputs, style, _ = self._given
         report = Report(style, Kept(parts, False), Kept(parts, True), len(inputs))
         report.first = number
         report.begin(inputs[number].name)

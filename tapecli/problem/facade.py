@@ -20,7 +20,9 @@ from tapecli.problem.running import Runner
 from tapecli.problem.settings import Settings
 
 if TYPE_CHECKING:
+    from tapecli.problem.differentiating import Derivation
     from tapecli.problem.sparse import Coordinates
+    from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update
 
 #: Above this many variables a traced Hessian is made of products with unit vectors, not written out.
@@ -416,6 +418,28 @@ class Problem:
         from tapecli.problem.checking import check
 
         return check(*self._placed(at))
+
+    def diff(
+        self,
+        wrt: str | Sequence[str] | None = None,
+        of: str | None = None,
+        *,
+        at: Values | None = None,
+        order: int = 1,
+        form: str = "tape",
+    ) -> Derivation:
+        """The derivatives of a number as formulas: text of a formula file (whose start values are those of `at`),
+        `latex` or `python`. Where no formula says them, as through a recurrence, TapeError("unsupported")."""
+        from tapecli.problem.differentiating import differentiate
+
+        problem, point = self._placed(at)
+        return differentiate(problem, point, wrt, of, order, form)
+
+    def bench(self, *, at: Values | None = None, of: str | None = None) -> Bench:
+        """How long each engine takes for the value and the gradient of an output."""
+        from tapecli.problem.timing import bench
+
+        return bench(self, at, of)
 
     def updated(self, check: Check) -> Update:
         """The file's text with the expectations that failed rewritten to what `check` got, and what was changed."""

@@ -89,14 +89,14 @@ STOP_REASONS: dict[str, str] = {
 
 class Worst(NamedTuple):
     """Where two sides that should be equal differ most, measured by what they may differ: the entry (from 1, empty for
-    a number), the difference, that over the wanted value where it is not 0, and the tolerance there; `count` of `size`
+    a number), the difference, that over the wanted value where it is not 0, and the tolerance there; `beyond` of `size`
     entries differ by more than theirs."""
 
-    index: tuple[int, ...]
+    entry: tuple[int, ...]
     difference: float
     relative: float | None
     tolerance: float
-    count: int
+    beyond: int
     size: int
 
 

@@ -10,16 +10,18 @@ from tapecli.report.tally import Outcome, Tally
 from tapecli.report.text import clean, guard
 
 if TYPE_CHECKING:
+    from tapecli.problem.differentiating import Derivation
     from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
     from tapecli.problem.sparse import Coordinates
+    from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update
     from tapecli.report.batch import Batch
     from tapecli.report.documents import Document
-    from tapecli.report.verdicts import Case
     from tapecli.report.faults import Fault
     from tapecli.report.log import Log
     from tapecli.report.output import Sink
     from tapecli.report.progress import Progress
+    from tapecli.report.verdicts import Case
 
 #: exit statuses beyond those of errors' codes
 BUG = 70
@@ -320,6 +322,20 @@ class Report:
 
         self._result(fields, lines, results[0] if results else None, None, blame)
 
+    def derivation(self, r: Derivation, row: int | None) -> None:
+        """Derivatives as formulas. The text of one file is written as it is, to be saved and run."""
+        fields: dict[str, Any] = {}
+        if self.style.json:
+            fields = {"of": r.of, "order": r.order, "as": r.form, "bindings": r.bindings, "formulas": r.formulas}
+            fields["text"] = r.text
+        self._result(fields, lambda: [clean(line) for line in r.text.rstrip("\n").split("\n")], None, row, None)
+
+    def bench(self, r: Bench, row: int | None) -> None:
+        from tapecli.report import records, shown
+
+        fields = records.of_bench(r) if self.style.json else {}
+        self._result(fields, lambda: shown.of_bench(r), r, row, None)
+
     def functions(self, functions: Sequence[tuple[str, str, str, str]]) -> None:
         """The functions of the language."""
         from tapecli.report import shown
@@ -380,7 +396,7 @@ class Report:
     def _text(self, lines: list[str], r: Any, row: int | None) -> None:
         """Lines for people, below the file and the row that they are about."""
         if row is not None:
-            lines = [f"row {row}{self._point(r, ': ')}", *_indented(lines)]
+            lines = [f"row {row}{self._point(r, ': ') if r is not None else ''}", *_indented(lines)]
         if self.many:
             head = [] if self._headed else [clean(self.file)]
             self._headed = True

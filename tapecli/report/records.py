@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tapecli.problem.results import Check, Derivatives, Evaluation, Expectation, Minimum, Step
     from tapecli.problem.sparse import Coordinates
+    from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update
 
 
@@ -98,6 +99,30 @@ def of_check(r: Check, update: Update | None = None) -> dict[str, Any]:
 
 def _distance(e: Expectation) -> dict[str, Any]:
     return {} if e.worst is None else {"difference": e.worst.difference, "tolerance": e.worst.tolerance}
+
+
+def of_bench(r: Bench) -> dict[str, Any]:
+    """Times are in seconds."""
+    engines = [
+        {
+            "engine": e.engine,
+            "first": e.first,
+            "value": e.value,
+            "gradient": e.gradient,
+            "runs": e.runs,
+            "difference": e.difference,
+        }
+        for e in r.engines
+    ]
+    return {
+        "of": r.of,
+        "dtype": r.dtype,
+        "engine": r.engine,
+        "at": r.at,
+        "entries": r.entries,
+        "engines": engines,
+        "missing": r.missing,
+    }
 
 
 def finite(r: Evaluation | Derivatives) -> bool:

@@ -11,6 +11,7 @@ from tapecli.report.text import clean, count, width
 
 if TYPE_CHECKING:
     from tapecli.problem.results import Check, Derivatives, Evaluation, Expectation, Minimum
+    from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update
 
 #: The Hessian is one labelled table up to this many variables' entries.
@@ -166,13 +167,13 @@ def difference(e: Expectation, single: bool) -> list[tuple[str, str]]:
     if e.worst is None:
         return notes
     w = e.worst
-    where = f" at entry [{', '.join(map(str, w.index))}]" if w.index else ""
+    where = f" at entry [{', '.join(map(str, w.entry))}]" if w.entry else ""
     more = f" (relative {rough(w.relative)})" if w.relative is not None else ""
     notes.append(("difference", f"{rough(w.difference)}{more}{where}"))
     if e.relation == "==":
         notes.append(("tolerance", rough(w.tolerance)))
-    if w.count > 1:
-        notes.append(("entries", f"{w.count:,} of {w.size:,} differ by more"))
+    if w.beyond > 1:
+        notes.append(("entries", f"{w.beyond:,} of {w.size:,} differ by more"))
     return notes
 
 
@@ -199,6 +200,18 @@ def of_calls(results: list[Derivatives], traces: int, single: bool) -> list[str]
     for k, r in enumerate(results, 1):
         rows.append([str(k), point(r.at, single), brief(r.value, single), point(r.gradient or {}, single)])
     return [*(table(rows, indent="") if rows else []), f"traces: {traces}"]
+
+
+def of_bench(r: Bench) -> list[str]:
+    rows = [["engine", "first result", "value", "value and gradient", "differs by"]]
+    for e in r.engines:
+        rows.append([e.engine, seconds(e.first), seconds(e.value), seconds(e.gradient), rough(e.difference)])
+    lines = [f"{clean(r.of)}: a gradient of {count(r.entries, 'entry', 'entries')}, {r.dtype}"]
+    lines += table(rows, right=frozenset((1, 2, 3)))
+    lines += [f"  {name}: {clean(why)}" for name, why in r.missing.items()]
+    slowest = max(r.engines, key=lambda e: e.gradient)
+    best = min(r.engines, key=lambda e: e.gradient)
+    return [*lines, f"fastest: {best.engine}, {slowest.gradient / best.gradient:.3g} times as fast as {slowest.engine}"]
 
 
 def of_functions(functions: Sequence[tuple[str, str, str, str]]) -> list[str]:

@@ -1,0 +1,1 @@
+"""From graphs back to formulas: as text of the formula language, as LaTeX, as Python."""
