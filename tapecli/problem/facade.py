@@ -41,7 +41,7 @@ class Problem:
         self._others: dict[Any, Problem] = {}
         self._given: dict[str, Array] = {}
         self.formula = self._build({})
-        self.runner = Runner(self.formula, settings.engine, settings.dtype)
+        self.runner = Runner(self.formula, settings.engine, settings.dtype, settings.how)
 
     # ---- what the file says ----
 
@@ -163,7 +163,7 @@ class Problem:
             other = Problem.__new__(Problem)
             other.__dict__.update(self.__dict__)
             other.formula, other._given, other._others = self._build(given), given, {}
-            other.runner = Runner(other.formula, self.runner.engine, self.dtype)
+            other.runner = Runner(other.formula, self.runner.engine, self.dtype, self.runner.how)
             self._others[key] = other
         return self._others[key]
 
@@ -384,10 +384,10 @@ class Problem:
         """The Hessian times a direction, by name."""
         return self.product(direction, at=at, of=of).product or {}
 
-    def compile(self, engine: str = "numpy", dtype: str | None = None) -> Problem:
+    def compile(self, engine: str = "native", dtype: str | None = None) -> Problem:
         """The same problem on another engine: its functions are traced once each; `traces` counts."""
         s = self._settings
-        settings = Settings(dtype or s.dtype, engine, s.folder, s.data_root, s.seed, s.kink, s.missing, s.free)
+        settings = Settings(dtype or s.dtype, engine, s.folder, s.data_root, s.seed, s.kink, s.missing, s.free, *s.how)
         return Problem(self._module, settings)
 
     # ---- larger jobs, each in a module of its own ----

@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tapecli.core import Array
+from tapecli.engines import How
 from tapecli.engines.native import build, cache
 from tapecli.engines.native.host import host
 from tapecli.engines.native.lower import written_out
-from tapecli.engines.native.module import Module, Step, Writer
+from tapecli.engines.native.module import Module, Step
 from tapecli.engines.native.plan import Plan
 from tapecli.engines.native.program import Program
+from tapecli.engines.native.writer import Writer
 from tapecli.engines.traced import Traced
 from tapecli.errors import TapeWarning
 from tapecli.graph import Node
@@ -85,20 +87,20 @@ def written(traced: Traced) -> Text:
     return Text(module.text, names, outputs, inputs, module, steps, writer.slots)
 
 
-def there(traced: Traced) -> bool:
+def there(traced: Traced, how: How) -> bool:
     """Whether the cache has the machine code of a traced function."""
     machine = host()
     assert machine is not None
-    return cache.there(build.key_of(written(traced).text, machine))
+    return how.cache and cache.there(build.key_of(written(traced).text, machine))
 
 
-def program(traced: Traced) -> Made:
+def program(traced: Traced, how: How) -> Made:
     """A traced function as machine code, from the cache or compiled."""
     machine = host()
     assert machine is not None
     made = written(traced)
-    loaded = build.load(made.text, made.names, machine)
-    result = Program(made, np.dtype(traced.dtype), loaded)
+    loaded = build.load(made.text, made.names, machine, how.cache)
+    result = Program(made, np.dtype(traced.dtype), loaded, how.threads)
     return Made(result.run, 1, result)
 
 

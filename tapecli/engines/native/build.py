@@ -82,8 +82,8 @@ def key_of(text: str, machine: Host) -> str:
 
 @lru_cache(maxsize=1)
 def llvm_version() -> str:
-    """The version of llvmlite, without importing it (that alone would take longer than all the rest); raises ImportError
-    where it is missing."""
+    """The version of llvmlite, without importing it (that alone would take longer than all the rest). Raises
+    ImportError where it is missing."""
     from importlib.util import find_spec
 
     spec = find_spec("llvmlite")
@@ -98,13 +98,14 @@ def llvm_version() -> str:
     return str(llvmlite.__version__)
 
 
-def load(text: str, names: Sequence[str], machine: Host) -> Jit | Image:
+def load(text: str, names: Sequence[str], machine: Host, cached: bool) -> Jit | Image:
     """The functions `names` of a module, ready to run: from the cache where it has them, else compiled."""
-    key = key_of(text, machine)
-    content = cache.fetch(key)
+    key = key_of(text, machine) if cached else ""
+    content = cache.fetch(key) if cached else None
     if content is None:
         content = compiled(text)
-        cache.keep(key, content)
+        if cached:
+            cache.keep(key, content)
     if sys.platform == "linux" and machine.key.split()[1] in ("x86_64", "amd64"):
         try:
             return Image(content)

@@ -1,4 +1,4 @@
-"""What is done to a graph before it is planned: ops written out in others, and what each node then is to the planner."""
+"""Before a graph is planned: ops written out in others, and what each node then is to the planner."""
 
 from __future__ import annotations
 

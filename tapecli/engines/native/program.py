@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tapecli.core import Array
 from tapecli.engines.native.build import callable_at
 from tapecli.engines.native.module import Slot, Step
 from tapecli.engines.native.plan import Plan
+from tapecli.engines.native.threads import LEAST, available, shares, together
 from tapecli.graph import Node
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class Program:
     Larger ones are fresh as long as somebody holds the earlier ones, and reuse their memory where nobody does.
     """
 
-    def __init__(self, made: Text, dtype: Any, loaded: Any) -> None:
+    def __init__(self, made: Text, dtype: Any, loaded: Any, threads: int | None) -> None:
         slots, steps = made.module.slots, made.steps
         self.outputs = tuple(made.outputs)
         self.inputs = tuple(made.inputs)
@@ -50,13 +52,16 @@ class Program:
         self._where = made.where
         self._ctx = np.zeros(max(len(slots), 1), dtype=np.uintp)
         self._ctx_at = pointer_of(self._ctx)
-        self._scratch = aligned(max(made.module.scratch, 8) // self.dtype.itemsize + 8, self.dtype)
+        self._threads = available() if threads is None else threads
+        shared = any(self._split(step) > 1 for step in steps)
+        room = max(made.module.scratch, 8) // self.dtype.itemsize + 8
+        self._scratch = [aligned(room, self.dtype) for _ in range(self._threads if shared else 1)]
         self._loaded = loaded  # holds the memory of the code
         self._arrays: dict[int, Array] = {}
         self._steps = steps
         self._entry = [None if node is None else made.where.get(node.index) for node in self.inputs]
         self._sizes = [slot.size for slot in slots]
-        self._whole = all(step.what == "pass" for step in steps)
+        self._whole = not shared and all(step.what == "pass" for step in steps)
         self._lay_out(slots)
         self._calls = self._bind(steps, loaded)
         self._in = self._ways_in()
@@ -86,7 +91,8 @@ class Program:
 
     def _bind(self, steps: Sequence[Step], loaded: Any) -> list[tuple[Any, tuple[Any, ...]]]:
         """The calls of a run: passes with their arguments filled in, NumPy's ops between them."""
-        ctx, memory = ctypes.c_void_p(self._ctx_at), ctypes.c_void_p(pointer_of(self._scratch))
+        ctx = ctypes.c_void_p(self._ctx_at)
+        memory, *others = (ctypes.c_void_p(pointer_of(scratch)) for scratch in self._scratch)
         if self._whole:
             return [(callable_at(loaded.address("run")), (ctx, memory))]
         calls: list[tuple[Any, tuple[Any, ...]]] = []
@@ -95,11 +101,19 @@ class Program:
                 assert step.node is not None
                 calls.append((self._outside, (step.node,)))
                 continue
-            blocks = (ctypes.c_int64(0), ctypes.c_int64(step.blocks))
-            calls.append((callable_at(loaded.address(step.name)), (ctx, memory, *blocks)))
+            code = callable_at(loaded.address(step.name))
+            parts = [
+                partial(code, ctx, room, ctypes.c_int64(first), ctypes.c_int64(last))
+                for room, (first, last) in zip((memory, *others), shares(step.blocks, self._split(step)), strict=False)
+            ]
+            calls.append((parts[0], ()) if len(parts) == 1 else (together, (parts,)))
             if step.finish is not None:
                 calls.append((callable_at(loaded.address(step.finish)), (ctx, memory)))
         return calls
+
+    def _split(self, step: Step) -> int:
+        """How many threads share a step."""
+        return min(self._threads, step.blocks) if step.work >= LEAST else 1
 
     def _ways_in(self) -> list[tuple[int, int, Array | None]]:
         """For each argument that is used: its number, its slot, and the program's own memory where it is copied."""
