@@ -61,6 +61,19 @@ class Compiled(Protocol):
     def run(self) -> Callable[..., list[Array]]: ...
 
 
+class Repeated(Protocol):
+    """A step that runs again and again. `run(state, count)` takes `count` steps at most and ends after the one that
+    says stop; it answers with the state then and the number of steps."""
+
+    @property
+    def traces(self) -> int: ...
+
+    @property
+    def engine(self) -> str: ...
+
+    def run(self, state: Sequence[Any], count: int) -> tuple[list[Array], int]: ...
+
+
 class Fixed(NamedTuple):
     """A function that one engine runs, once and for all."""
 
@@ -99,6 +112,23 @@ def of_graph(name: str, traced: Traced, runs: int = 1, how: How = DEFAULT) -> Co
         if native.ready():
             return Fixed(*native.program(traced, how), "native")
     return Fixed(traced.program.run, 1, traced.program, "numpy")
+
+
+def repeat(
+    name: str, step: Function, state: Sequence[Argument], dtype: Any, steps: int, how: How = DEFAULT
+) -> Repeated:
+    """A step `f(*state) -> [*state, stop]` made to run again and again; `steps` is how often it will be run at most.
+
+    In compiled code the loop itself is compiled, where nothing of the step is left to NumPy.
+    """
+    check(name)
+    from tapecli.engines import repeated
+
+    if name == "tape":
+        return repeated.Stepwise(compile(name, step, state, dtype))
+    from tapecli.engines.traced import trace
+
+    return repeated.of_graph(name, trace(step, state, dtype), steps, how)
 
 
 def check(name: str) -> None:

@@ -65,5 +65,7 @@ class Automatic:
 
         if not native.ready(quiet=True):
             self._open = False
-        elif not cached or native.there(self._traced, self._how):
-            self._native = native.program(self._traced, self._how)
+            return
+        text = native.written(self._traced)
+        if not cached or native.there(text, self._how):
+            self._native = native.made_of(text, self._traced, self._how)

@@ -114,7 +114,7 @@ def load(text: str, names: Sequence[str], machine: Host, cached: bool) -> Jit | 
     return Jit(content, names)
 
 
-def callable_at(address: int) -> Any:
-    """A function of compiled code that gives nothing back; its arguments are ctypes values. The call releases the
-    interpreter's lock."""
-    return ctypes.CFUNCTYPE(None)(address)
+def callable_at(address: int, result: Any = None) -> Any:
+    """A function of compiled code; its arguments are ctypes values, its result of the ctypes type `result` (nothing
+    without one). The call releases the interpreter's lock."""
+    return ctypes.CFUNCTYPE(result)(address)

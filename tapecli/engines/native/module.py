@@ -109,6 +109,10 @@ class Function:
             known = self._pointers[slot] = self.entry.emit(f"load ptr, ptr {at.name}", "ptr")
         return known
 
+    def place(self, slot: int, pointer: Val) -> None:
+        """Lets a slot stand for other memory from here on."""
+        self._pointers[slot] = pointer
+
     def scratch(self, offset: int) -> Val:
         key = ("scratch", offset)
         known = self._pointers.get(key)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tapecli.recur import Body
 
 
+#: A step whose state and outputs are at most this many numbers is kept in registers.
+REGISTERS = 64
+
+
 @lru_cache(maxsize=512)
 def whole(body: Body, scalar: str) -> bool:
     """Whether nothing in a body is left to NumPy."""
@@ -52,38 +56,33 @@ def write(writer: Writer, node: Node) -> Step:
     body: Body = node.params["body"]
     carry, rows, *constants = node.args
     outputs, inputs = _lowered(body, module.scalar)
-    entries = {x.index: module.slot("pointer", x.size) for x in inputs if x is not None}
-    inner = writer.inside(Plan(outputs), entries)
-    inner.write()
-    driver = module.name("body")
-    inner.driver(driver)
     function = Function(module, module.name("loop"), "ptr %ctx, ptr %scratch, i64 %b0, i64 %b1")
-    run = _Loop(function, inner, driver, body.carry, body.out)
-    into, given, fixed = body.grouped([None if x is None else entries[x.index] for x in inputs])
+    run = _loop(function, writer, outputs, inputs, body.carry, body.out)
+    into, given, fixed = body.grouped(run.entries)
     for slot, value in zip(fixed, constants, strict=True):
         if slot is not None:
             run.point(slot, function.pointer(writer.slot(value)))
     result = function.pointer(writer.slot(node))
-    copy(function, function.pointer(writer.slot(carry)), run.begin(), body.m)
+    run.begin(function.pointer(writer.slot(carry)))
     stream = function.pointer(writer.slot(rows)) if rows.size else None
 
     def step(k: Val) -> None:
         if stream is not None:
             run.spread(given, body.row, run.shifted(stream, k * body.p))
-        run.step(outputs, into, run.shifted(result, k * body.q + body.m))
+        run.step(into, run.shifted(result, k * body.q + body.m))
 
     loop(function, rows.shape[0], step)
-    copy(function, run.now(), result, body.m)
+    run.end(result)
     function.close()
-    return Step("pass", function.name, 1, None, node, sum(s.work for s in inner.steps) * rows.shape[0])
+    return Step("pass", function.name, 1, None, node, run.work * rows.shape[0])
 
 
 class Repeat(NamedTuple):
-    """Steps that are repeated: the function's name, and the slots of its state, of the steps asked for and done."""
+    """Steps that are repeated: the function's name, the slot of the state, and the shapes of its parts."""
 
     name: str
     state: int
-    sizes: tuple[int, ...]
+    shapes: tuple[Shape, ...]
 
 
 def repeat(writer: Writer, outputs: Sequence[Node], inputs: Sequence[Node | None], shapes: Sequence[Shape]) -> Repeat:
@@ -92,18 +91,12 @@ def repeat(writer: Writer, outputs: Sequence[Node], inputs: Sequence[Node | None
     `outputs` are the next state and, last, a number that ends the loop after the step where it is not 0.
     """
     module = writer.module
-    entries = {x.index: module.slot("pointer", x.size) for x in inputs if x is not None}
-    inner = writer.inside(Plan(outputs), entries)
-    inner.write()
-    driver = module.name("step")
-    inner.driver(driver)
     function = Function(module, module.name("repeat"), "ptr %ctx, ptr %scratch, i64 %count", "i64")
     site = function.entry
-    run = _Loop(function, inner, driver, shapes, ((),))
-    into = [None if x is None else entries[x.index] for x in inputs]
-    state, stop = module.slot("value", run.m), module.slot("value", 1)
-    copy(function, function.pointer(state), run.begin(), run.m)
-    done, flag = function.allocate("i64"), function.pointer(stop)
+    run = _loop(function, writer, outputs, inputs, shapes, ((),))
+    memory = module.slot("value", run.m)
+    state, done, flag = function.pointer(memory), function.allocate("i64"), function.allocate(module.scalar)
+    run.begin(state)
     site.do(f"store i64 0, ptr {done.name}")
     site.do("br label %R.head")
     site.block("R.head")
@@ -111,54 +104,80 @@ def repeat(writer: Writer, outputs: Sequence[Node], inputs: Sequence[Node | None
     more = site.emit(f"icmp slt i64 {k.name}, %count", "i1")
     site.do(f"br i1 {more.name}, label %R.body, label %R.exit")
     site.block("R.body")
-    run.step(outputs, into, flag)
+    run.step(run.entries, flag)
     site.do(f"store {(k + 1).typed}, ptr {done.name}")
     said = site.emit(f"load {module.scalar}, ptr {flag.name}", module.scalar)
     site.do(f"br i1 {said.ne(0.0).name}, label %R.exit, label %R.head")
     site.block("R.exit")
-    copy(function, run.now(), function.pointer(state), run.m)
+    run.end(state)
     function.close(site.emit(f"load i64, ptr {done.name}", "i64"))
-    return Repeat(function.name, state, tuple(math.prod(shape) for shape in shapes))
+    return Repeat(function.name, memory, tuple(shapes))
+
+
+def _loop(
+    function: Function,
+    writer: Writer,
+    outputs: Sequence[Node],
+    inputs: Sequence[Node | None],
+    carry: Sequence[Shape],
+    out: Sequence[Shape],
+) -> _Loop:
+    """What a loop over a step is written with."""
+    module = function.module
+    entries = {x.index: module.slot("pointer", x.size) for x in inputs if x is not None}
+    inner = writer.inside(Plan(outputs), entries)
+    slots = [None if x is None else entries[x.index] for x in inputs]
+    small = sum(math.prod(shape) for shape in (*carry, *out)) <= REGISTERS
+    kind_ = _InRegisters if small and inner.straight else _InMemory
+    return kind_(function, inner, outputs, slots, carry, out)
 
 
 class _Loop:
-    """What the code of a loop is written with: a step's functions, and the two buffers of what it carries."""
+    """Code that runs a step again and again.
+
+    `entries` are the slots of the step's inputs; `m` counts the entries that are carried from step to step.
+    """
 
     def __init__(
-        self, function: Function, inner: Writer, driver: str, carry: Sequence[Shape], out: Sequence[Shape]
+        self,
+        function: Function,
+        inner: Writer,
+        outputs: Sequence[Node],
+        entries: Sequence[int | None],
+        carry: Sequence[Shape],
+        out: Sequence[Shape],
     ) -> None:
         self.module = function.module
         self.function = function
         self.site = function.entry
         self.inner = inner
-        self.driver = driver
+        self.outputs = tuple(outputs)
+        self.entries = list(entries)
         self.carry = tuple(carry)
         self.out = tuple(out)
         self.m = sum(math.prod(shape) for shape in self.carry)
-        plan = inner.plan
-        #: the memory of results that can be computed straight into their places
-        self.own = {
-            inner.slot(node): function.pointer(inner.slot(node))
-            for node in dict.fromkeys(plan.outputs)
-            if node.index in plan.stored and kind(node) != "view"
-        }
-        self._buffers = [function.pointer(self.module.slot("value", max(self.m, 1))) for _ in range(2)]
-        self._now, self._then = function.allocate("ptr"), function.allocate("ptr")
+        self.work = 0.0
+        self._prepare()
 
-    def begin(self) -> Val:
-        """Where what is carried has to lie before the first step."""
-        for buffer, held in zip(self._buffers, (self._now, self._then), strict=True):
-            self.site.do(f"store ptr {buffer.name}, ptr {held.name}")
-        return self._buffers[0]
+    def _prepare(self) -> None:
+        """What has to stand before the loop."""
+        raise NotImplementedError
 
-    def now(self) -> Val:
-        """Where what is carried lies."""
-        return self.site.emit(f"load ptr, ptr {self._now.name}", "ptr")
+    def begin(self, source: Val) -> None:
+        """Takes what is carried at first from memory."""
+        raise NotImplementedError
+
+    def end(self, target: Val) -> None:
+        """Puts what is carried at last into memory."""
+        raise NotImplementedError
 
     def point(self, slot: int, pointer: Val) -> None:
-        """Lets a slot stand for other memory."""
-        at = self.site.emit(f"getelementptr ptr, ptr %ctx, i64 {slot}", "ptr")
-        self.site.do(f"store ptr {pointer.name}, ptr {at.name}")
+        """Lets a slot of the step stand for other memory."""
+        raise NotImplementedError
+
+    def step(self, into: Sequence[int | None], out: Val) -> None:
+        """One step; `into` are the slots of what is carried, `out` is where its outputs go."""
+        raise NotImplementedError
 
     def shifted(self, pointer: Val, by: Val | int) -> Val:
         offset = by.typed if isinstance(by, Val) else f"i64 {by}"
@@ -177,23 +196,100 @@ class _Loop:
             at += math.prod(shape)
         return places
 
-    def step(self, outputs: Sequence[Node], into: Sequence[int | None], out: Val) -> None:
-        """One step: results go straight to their places where they can, and are copied where they cannot."""
-        here, there = self.now(), self.site.emit(f"load ptr, ptr {self._then.name}", "ptr")
-        self.spread(into, self.carry, here)
-        direct: set[int] = set()
-        copies = []
-        places = [*self._parts(self.carry, there), *self._parts(self.out, out)]
-        for node, place in zip(outputs, places, strict=True):
+    def _direct(self, places: Sequence[Val]) -> list[tuple[int, Node, Val]]:
+        """Lets results be computed straight into their places where they can; answers with those that have to be
+        copied there: their slots, nodes and places."""
+        plan, direct, copies = self.inner.plan, set(), []
+        for node, place in zip(self.outputs, places, strict=True):
             slot = self.inner.slot(node)
-            if slot in self.own and slot not in direct:
+            if slot not in direct and node.index in plan.stored and kind(node) != "view":
                 direct.add(slot)
                 self.point(slot, place)
             elif node.size:
                 copies.append((slot, node, place))
-        self.site.do(f"call void @{self.driver}(ptr %ctx, ptr %scratch)")
+        return copies
+
+
+class _InMemory(_Loop):
+    """The step is a function that finds everything through `ctx`; what is carried lies in two buffers that change
+    places."""
+
+    def _prepare(self) -> None:
+        self.work = sum(step.work for step in self.inner.write())
+        self._driver = self.module.name("body")
+        self.inner.driver(self._driver)
+        for node in self.inner.plan.outputs:
+            self.inner.slot(node)
+        self._buffers = [self.function.pointer(self.module.slot("value", max(self.m, 1))) for _ in range(2)]
+        self._now, self._then = self.function.allocate("ptr"), self.function.allocate("ptr")
+
+    def begin(self, source: Val) -> None:
+        for buffer, held in zip(self._buffers, (self._now, self._then), strict=True):
+            self.site.do(f"store ptr {buffer.name}, ptr {held.name}")
+        copy(self.function, source, self._buffers[0], self.m)
+
+    def end(self, target: Val) -> None:
+        copy(self.function, self._held(self._now), target, self.m)
+
+    def _held(self, pointer: Val) -> Val:
+        return self.site.emit(f"load ptr, ptr {pointer.name}", "ptr")
+
+    def point(self, slot: int, pointer: Val) -> None:
+        at = self.site.emit(f"getelementptr ptr, ptr %ctx, i64 {slot}", "ptr")
+        self.site.do(f"store ptr {pointer.name}, ptr {at.name}")
+
+    def step(self, into: Sequence[int | None], out: Val) -> None:
+        here, there = self._held(self._now), self._held(self._then)
+        self.spread(into[: len(self.carry)], self.carry, here)
+        copies = self._direct([*self._parts(self.carry, there), *self._parts(self.out, out)])
+        self.site.do(f"call void @{self._driver}(ptr %ctx, ptr %scratch)")
         for slot, node, place in copies:
             at = self.site.emit(f"getelementptr ptr, ptr %ctx, i64 {slot}", "ptr")
-            copy(self.function, self.site.emit(f"load ptr, ptr {at.name}", "ptr"), place, node.size)
+            copy(self.function, self._held(at), place, node.size)
         self.site.do(f"store ptr {there.name}, ptr {self._now.name}")
         self.site.do(f"store ptr {here.name}, ptr {self._then.name}")
+
+
+class _InRegisters(_Loop):
+    """A step of a few numbers without loops of its own: it is written in place, and what is carried lies in
+    allocations that LLVM makes registers."""
+
+    def _prepare(self) -> None:
+        for slot in list(self.inner.slots.values()):
+            self.function.pointer(slot)
+        for node in self.inner.plan.outputs:
+            self.function.pointer(self.inner.slot(node))
+        self._now, self._then = (self._allocations() for _ in range(2))
+        self.work = 1.0
+
+    def _allocations(self) -> list[Val]:
+        scalar = self.module.scalar
+        return [self.function.allocate(f"[{max(math.prod(shape), 1)} x {scalar}]") for shape in self.carry]
+
+    def begin(self, source: Val) -> None:
+        for part, own, shape in zip(self._parts(self.carry, source), self._now, self.carry, strict=True):
+            self._copy(part, own, math.prod(shape))
+
+    def end(self, target: Val) -> None:
+        for part, own, shape in zip(self._parts(self.carry, target), self._now, self.carry, strict=True):
+            self._copy(own, part, math.prod(shape))
+
+    def _copy(self, source: Val, target: Val, count: int) -> None:
+        scalar = self.module.scalar
+        for k in range(count):
+            value = self.site.emit(f"load {scalar}, ptr {self.shifted(source, k).name}", scalar)
+            self.site.do(f"store {value.typed}, ptr {self.shifted(target, k).name}")
+
+    def point(self, slot: int, pointer: Val) -> None:
+        self.function.place(slot, pointer)
+
+    def step(self, into: Sequence[int | None], out: Val) -> None:
+        for slot, own in zip(into[: len(self.carry)], self._now, strict=True):
+            if slot is not None:
+                self.point(slot, own)
+        copies = self._direct([*self._then, *self._parts(self.out, out)])
+        self.inner.write_straight(self.function)
+        for slot, node, place in copies:
+            self._copy(self.function.pointer(slot), place, node.size)
+        for own, after, shape in zip(self._now, self._then, self.carry, strict=True):
+            self._copy(after, own, math.prod(shape))

@@ -61,6 +61,16 @@ class Writer:
         """Another plan's functions, in the same module."""
         return Writer(self.module, plan, inputs)
 
+    @property
+    def straight(self) -> bool:
+        """Whether the plan is straight code: numbers made of numbers, without a loop."""
+        return all(p.alone is None and p.rows is None for p in self.plan.passes)
+
+    def write_straight(self, function: Function) -> None:
+        """Writes a straight plan at the end of a function."""
+        for p in self.plan.passes:
+            self._stages(p, function, [function.entry, function.entry], None, {}, None)
+
     # ---- a pass
 
     def _pass(self, p: Pass) -> None:
