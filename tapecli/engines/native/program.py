@@ -116,8 +116,15 @@ class Program:
         return found
 
     def _array(self, node: Node) -> Array:
-        """What lies in memory for a node, in its shape."""
-        return self._memory.arrays[self._where[Plan.root(node).index]].reshape(node.shape)
+        """What lies in memory for a node, in its shape, or a view of what it is seen in."""
+        moved = []
+        while (slot := self._where.get(Plan.root(node).index)) is None:
+            moved.append(node)
+            node = node.args[0]
+        array = self._memory.arrays[slot].reshape(node.shape)
+        for node in reversed(moved):
+            array = node.op.kernel(array, **node.params)
+        return array
 
     def _outside(self, node: Node) -> None:
         """An op that NumPy runs."""

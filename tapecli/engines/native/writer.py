@@ -10,7 +10,7 @@ import math
 
 from tapecli.engines.native import recurrences, scatters
 from tapecli.engines.native.ir import Code, Lanes, Val
-from tapecli.engines.native.lower import weight
+from tapecli.engines.native.lower import seen_through, weight
 from tapecli.engines.native.module import Function, Module, Step, loop
 from tapecli.engines.native.nest import Nest, Place, strides_of
 from tapecli.engines.native.plan import Pass, Plan, Task
@@ -54,7 +54,7 @@ class Writer:
         else:
             step = Step("outside", "", 1, None, node, 0.0)
         for arg in node.args:
-            self.slot(arg)
+            self.slot(arg if step.what == "pass" else seen_through(arg))
         self.steps.append(step)
 
     def inside(self, plan: Plan, inputs: dict[int, int]) -> Writer:
