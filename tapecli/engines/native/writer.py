@@ -13,7 +13,7 @@ from tapecli.engines.native.ir import Code, Lanes, Val
 from tapecli.engines.native.lower import seen_through, weight
 from tapecli.engines.native.module import Function, Module, Step, loop
 from tapecli.engines.native.nest import Nest, Place, strides_of
-from tapecli.engines.native.plan import Pass, Plan, Task
+from tapecli.engines.native.plan import Pass, Plan, Stage, Task
 from tapecli.graph import LITERAL, Node
 
 
@@ -81,7 +81,7 @@ class Writer:
         partials = self._partials(p)
         for task in p.tasks:
             if task.node.index in self.plan.local and task.node.index not in self.locals:
-                inner = task.node.size // p.rows if p.rows else task.node.size
+                inner = task.node.size // (task.rows or 1)
                 self.locals[task.node.index] = (module.reserve(block * inner), block)
         if p.rows is None:
             self._stages(p, function, [function.entry, function.entry], None, partials, None)
@@ -168,8 +168,19 @@ class Writer:
                 place,
                 target,
                 lambda table: function.pointer(self.module.table(table)),
-                rows,
+                None if rows is None else self._rows(p, stage, rows, sites[1]),
             ).write()
+
+    @staticmethod
+    def _rows(p: Pass, stage: Stage, rows: tuple[Val, Val], site: Code) -> tuple[Val, Val]:
+        """The rows of a block in a stage, which may have fewer than the pass."""
+        own = stage.domain[0]
+        if own == p.rows:
+            return rows
+        end = site.constant(own, "i64")
+        lanes = Lanes(site, "double", 1)
+        low, high = (lanes.select(Val(site, r.name, "i64", 1) > own, end, r) for r in rows)
+        return low, high
 
     def _piece(self, function: Function, task: Task) -> Place:
         node = task.node
