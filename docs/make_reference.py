@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tapecli.catalogue import Entry, functions
 from tapecli.cli.options import FORMULA, OPTIONS, Option
-from tapecli.optimize.first_order import OPTIMIZERS, Method
+from tapecli.optimize.first_order import OPTIMIZERS, Entry
 from tapecli.optimize.schedules import REQUIRED, SCHEDULES
 from tapecli.optimize.schedules import Option as Setting
 from tapecli.optimize.transforms import COMMON
@@ -106,7 +106,7 @@ opt = tp.optimizers.SGD(learning_rate=rate)
 """
 
 
-def method(name: str, entry: Method) -> str:
+def method(name: str, entry: Entry) -> str:
     own = [option for option in entry.options if option.name not in {o.name for o in COMMON}]
     paper = " ".join((entry.rule.__doc__ or "").split())
     title = f"## `{name}`\n\n`tp.optimizers.{entry.title}`: {entry.help}."

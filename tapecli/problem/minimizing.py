@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,10 @@ from tapecli import derive
 from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.optimize import loop
+from tapecli.optimize.descent import Descent
 from tapecli.optimize.first_order import Optimizer, make
+from tapecli.optimize.method import State
+from tapecli.optimize.target import Target
 from tapecli.problem.results import Minimum, Step
 
 if TYPE_CHECKING:
@@ -42,53 +44,47 @@ def minimize(
     goal = problem.formula.goal
     if goal is None:
         raise TapeError("usage", f"`{problem.name}` has nothing to minimise", hint="add a line: minimize y")
-    optimizer = _optimizer(method, goal.method, {**_from_file(method, goal), **options})
+    method_ = Descent(_optimizer(method, goal.method, {**_from_file(method, goal), **options}))
     limits = _limits(goal.settings, steps, tol, timeout)
-    task = _task(problem, at, -1.0 if goal.kind == "maximize" else 1.0)
     sign = -1.0 if goal.kind == "maximize" else 1.0
+    target = target_of(problem, at, sign)
 
-    def see(number: int, value: float, norm: float, point: tuple[Array, ...]) -> None:
+    def see(state: State) -> None:
         if callback is not None:
-            rate = float(optimizer.rate(np.float64(number + 1.0)))
-            callback(Step(number, limits.steps, sign * value, norm, rate, dict(zip(task.names, point, strict=True))))
+            point = dict(zip(target.names, state.x, strict=True))
+            rate = method_.rate(state.step)
+            callback(Step(state.step, limits.steps, sign * state.value, state.gradient_norm, rate, point))
 
-    ending = loop.run(task, optimizer, limits, see)
-    problem.runner.traces += ending.traces
-    point = dict(zip(task.names, ending.at, strict=True))
-    best = dict(zip(task.names, ending.best_at, strict=True))
-    wandered = not math.isfinite(ending.value)
-    passed = ending.stop_reason != "gradient_tolerance" and ending.best_value < ending.value
-    if _automatic(method, goal.method) and passed:
-        # who left the choice to us wants the lowest point, not the path of a method
-        point, norm = best, _norm(problem, {**at, **best})
-        ending = ending._replace(value=ending.best_value, gradient_norm=norm)
+    ending = loop.run(method_, target, limits, see)
+    problem.runner.traces += target.traces
+    last, best = ending.state, ending.best or ending.state
+    point, value, norm = ending.at, last.value, last.gradient_norm
+    passed = ending.stop_reason != "gradient_tolerance" and best.value < last.value
+    # numbers that ran off are no answer; and who left the choice to us wants the lowest point, not a method's path
+    if not loop.finite(last) or (_automatic(method, goal.method) and passed):
+        point, value, norm = best.x, best.value, best.gradient_norm
+    at_end = dict(zip(target.names, point, strict=True))
     return Minimum(
         of=goal.output.name,
-        method=optimizer.name,
-        steps=ending.steps,
-        evaluations=ending.evaluations,
+        method=method_.name,
+        steps=last.step,
+        evaluations=last.evaluations,
         stop_reason=ending.stop_reason,
-        converged=_converged(problem, at, ending, point, sign),
-        value=sign * ending.value,
-        at=best if wandered else point,
-        gradient_norm=ending.gradient_norm,
+        converged=_converged(problem, at, ending.stop_reason, at_end, sign),
+        value=sign * value,
+        at=at_end,
+        gradient_norm=norm,
         seconds=time.perf_counter() - begin,
-        best_value=sign * ending.best_value,
-        best_at=best,
-        traces=ending.traces,
+        best_value=sign * best.value,
+        best_at=dict(zip(target.names, best.x, strict=True)),
+        traces=target.traces,
         dtype=problem.dtype,
-        engine=task.engine,
+        engine=target.engine,
     )
 
 
 def _automatic(method: str | None, file: str | None) -> bool:
     return (method or file or "auto").lower() == "auto"
-
-
-def _norm(problem: Problem, at: Mapping[str, Array]) -> float:
-    """The norm of the objective's gradient at a point."""
-    gradient = problem.derivatives(at=at).gradient or {}
-    return float(np.linalg.norm(np.concatenate([g.reshape(-1) for g in gradient.values()])))
 
 
 def _from_file(method: str | None, goal: Any) -> dict[str, Any]:
@@ -117,7 +113,7 @@ def _limits(settings: Mapping[str, Any], steps: int | None, tol: float | None, t
     return loop.Limits(int(count), tolerance, timeout)
 
 
-def _task(problem: Problem, at: Mapping[str, Array], sign: float) -> loop.Task:
+def target_of(problem: Problem, at: Mapping[str, Array], sign: float) -> Target:
     """The goal as a function of the variables alone; constants and data are fixed for the run."""
     formula = problem.formula
     assert formula.goal is not None
@@ -132,33 +128,30 @@ def _task(problem: Problem, at: Mapping[str, Array], sign: float) -> loop.Task:
     entries = [formula.inputs[leaves[i][0]] for i in free]
     engine = "tape" if problem.runner.engine == "tape" else "numpy"
 
-    def objective(*xs: Any) -> list[Any]:
-        def whole(*inner: Any) -> Any:
-            values = [derive.constant_like(inner[0], array) for array in arrays]
-            for i, x in zip(free, inner, strict=True):
-                values[i] = x
-            value = function(*values)[0]
-            return -value if sign < 0 else value
+    def objective(*xs: Any) -> Any:
+        values = [derive.constant_like(xs[0], array) for array in arrays]
+        for i, x in zip(free, xs, strict=True):
+            values[i] = x
+        value = function(*values)[0]
+        return -value if sign < 0 else value
 
-        return derive.gradient(whole, range(len(free)))(*xs)
-
-    return loop.Task(
+    return Target(
         objective,
-        tuple(entry.name for entry in entries),
-        tuple(arrays[i] for i in free),
-        tuple(entry.lower for entry in entries),
-        tuple(entry.upper for entry in entries),
-        np.dtype(problem.dtype),
+        [entry.name for entry in entries],
+        [arrays[i] for i in free],
+        [entry.lower for entry in entries],
+        [entry.upper for entry in entries],
+        problem.dtype,
         engine,
     )
 
 
 def _converged(
-    problem: Problem, at: Mapping[str, Array], ending: loop.Ending, point: Mapping[str, Array], sign: float
+    problem: Problem, at: Mapping[str, Array], stop_reason: str, point: Mapping[str, Array], sign: float
 ) -> bool:
     """Whether exact derivatives say that this is a minimum: a gradient within the tolerance, and no direction of
     negative curvature where the variables are few enough to look."""
-    if ending.stop_reason != "gradient_tolerance":
+    if stop_reason != "gradient_tolerance":
         return False
     size = sum(value.size for value in point.values())
     if size > SECOND_ORDER or any(problem.bounds.values()):
