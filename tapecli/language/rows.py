@@ -149,7 +149,7 @@ def _what(arg: Node, n: int) -> str:
     picked = any(node.op.name == "take" and node.params["index"].array.size == n for node in needed([arg]))
     if picked:
         return "data say which entries are taken"
-    if any(node.op is INPUT for node in needed([arg])):
+    if any(node.op is INPUT and n in node.shape for node in needed([arg])):
         return "a variable has an entry for each row"
     return "it uses the numbers of the rows"
 

@@ -85,6 +85,11 @@ class Target:
         """How often a function was traced."""
         return sum(program.traces for program in self._programs.values())
 
+    def with_function(self, function: Callable[..., Any]) -> Target:
+        """Another objective of the same variables, with programs of its own."""
+        starts = self.starts
+        return Target(function, self.names, starts, self.lower, self.upper, self.dtype, self.engine)
+
     # ---- points and vectors ----
 
     def flat(self, arrays: Sequence[Any]) -> Array:

@@ -58,6 +58,16 @@ class Problem:
         return self._settings.dtype
 
     @property
+    def seed(self) -> int:
+        """The seed of what is drawn at random."""
+        return self._settings.seed
+
+    @property
+    def kink(self) -> str:
+        """The derivative of max and min at a tie: half, or tf."""
+        return self._settings.kink
+
+    @property
     def traces(self) -> int:
         """How often functions of this problem were traced so far."""
         return self.runner.traces + sum(other.traces for other in self._others.values())
@@ -404,11 +414,14 @@ class Problem:
         timeout: float | None = None,
         **more: Any,
     ) -> Minimum:
-        """Minimises (or maximises) the objective. Options by Keras' names, as a mapping or as keywords."""
+        """Minimises (or maximises) the objective. Options by Keras' names, as a mapping or as keywords; further keywords
+        are the fields of `tapecli.problem.runs.Run`: batches, starts, checkpoints."""
         from tapecli.problem.minimizing import minimize
+        from tapecli.problem.runs import Run, checked
 
+        run = checked(Run(**{name: more.pop(name) for name in Run._fields if name in more}))
         problem, point = self._placed(at)
-        return minimize(problem, point, method, steps, tol, {**(options or {}), **more}, callback, timeout)
+        return minimize(problem, point, method, steps, tol, {**(options or {}), **more}, callback, timeout, run)
 
     def check(self, *, at: Values | None = None) -> Check:
         """Runs the `expect` lines and holds every derivative against a numerical one."""

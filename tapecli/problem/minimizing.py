@@ -16,7 +16,9 @@ from tapecli.optimize.descent import Descent
 from tapecli.optimize.first_order import Optimizer, make
 from tapecli.optimize.method import State
 from tapecli.optimize.target import Target
+from tapecli.problem import runs
 from tapecli.problem.results import Minimum, Step
+from tapecli.problem.runs import Run
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
@@ -38,14 +40,22 @@ def minimize(
     options: Mapping[str, Any],
     callback: Callable[[Step], None] | None,
     timeout: float | None,
+    run: Run,
 ) -> Minimum:
     """Minimises the goal of `problem` from `at` on. What the caller says wins over what the file says."""
     begin = time.perf_counter()
     goal = problem.formula.goal
     if goal is None:
         raise TapeError("usage", f"`{problem.name}` has nothing to minimise", hint="add a line: minimize y")
-    method_ = Descent(_optimizer(method, goal.method, {**_from_file(method, goal), **options}))
+    if run.starts > 1:
+
+        def once(start: dict[str, Array], left: float | None) -> Minimum:
+            return minimize(problem, start, method, steps, tol, options, None, left, run._replace(starts=1))
+
+        return runs.from_several(problem, at, goal, run, timeout, once, callback)
+    descent = Descent(_optimizer(method, goal.method, {**_from_file(method, goal), **options}))
     limits = _limits(goal.settings, steps, tol, timeout)
+    method_, limits = runs.prepared(problem, at, goal, descent, limits, run, steps is not None)
     sign = -1.0 if goal.kind == "maximize" else 1.0
     target = target_of(problem, at, sign)
 
@@ -55,7 +65,7 @@ def minimize(
             rate = method_.rate(state.step)
             callback(Step(state.step, limits.steps, sign * state.value, state.gradient_norm, rate, point))
 
-    ending = loop.run(method_, target, limits, see)
+    ending, notes = runs.execute(problem, at, method_, target, limits, run, None if callback is None else see)
     problem.runner.traces += target.traces
     last, best = ending.state, ending.best or ending.state
     point, value, norm = ending.at, last.value, last.gradient_norm
@@ -80,6 +90,7 @@ def minimize(
         traces=target.traces,
         dtype=problem.dtype,
         engine=target.engine,
+        notes=notes,
     )
 
 
@@ -107,9 +118,6 @@ def _limits(settings: Mapping[str, Any], steps: int | None, tol: float | None, t
     tolerance = settings.get("tol") if tol is None else tol
     if tolerance is not None and not tolerance >= 0:
         raise TapeError("usage", f"tol is 0 or more, not {tolerance}")
-    for name in ("batch", "epochs"):
-        if name in settings:
-            raise TapeError("unsupported", f"`{name}` is not part of this version")
     return loop.Limits(int(count), tolerance, timeout)
 
 

@@ -49,6 +49,14 @@ class Step(NamedTuple):
     at: dict[str, Array]
 
 
+class Found(NamedTuple):
+    """A minimum that several starts were to find, and how many of them ended there."""
+
+    value: float
+    at: dict[str, Array]
+    found: int
+
+
 class Minimum(NamedTuple):
     """How a minimisation ended. `stop_reason` is one of `STOP_REASONS`; `best` is the best finite point that was seen.
 
@@ -70,6 +78,11 @@ class Minimum(NamedTuple):
     traces: int
     dtype: str
     engine: str
+    #: of several starts: the distinct minima, best first; and how many starts came to an end
+    minima: tuple[Found, ...] = ()
+    starts: int = 1
+    #: what there is to say about how it was run
+    notes: tuple[str, ...] = ()
 
 
 #: why a minimisation stopped -> the sentence that people read

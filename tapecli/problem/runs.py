@@ -1,0 +1,184 @@
+"""How a minimisation is run, beside what it minimises and by which method: batches, checkpoints, several starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tapecli.core import Array
+from tapecli.errors import TapeError
+from tapecli.language.formula import Goal
+from tapecli.optimize import checkpoint, loop
+from tapecli.optimize.batches import MiniBatches
+from tapecli.optimize.descent import Descent
+from tapecli.optimize.method import Frozen, Method
+from tapecli.optimize.target import Target
+from tapecli.problem.results import Minimum, Step
+
+if TYPE_CHECKING:
+    from tapecli.problem.facade import Problem
+
+
+class Run(NamedTuple):
+    """Options of a run, each of them a keyword of `Problem.minimize`.
+
+    batch, epochs      mini-batches: rows per step, and how often all rows are gone through; None leaves it to the file
+    seed               of the order of rows and of further starts; None leaves it to the file, and to the problem's
+    max_evaluations    the greatest number of evaluations
+    starts, jobs       from how many starts, and how many processes share them
+    checkpoint         a file to keep the state of the run in
+    resume             go on from there, where there is one
+    checkpoint_every   seconds between two checkpoints; 0 keeps every step
+    force              a checkpoint that is there may be replaced
+    """
+
+    batch: int | None = None
+    epochs: int | None = None
+    seed: int | None = None
+    max_evaluations: int | None = None
+    starts: int = 1
+    jobs: int = 1
+    checkpoint: str | None = None
+    resume: bool = False
+    checkpoint_every: float = 5.0
+    force: bool = False
+
+
+def checked(run: Run) -> Run:
+    """The options, if they make sense."""
+    for name, least in (("max_evaluations", 1), ("starts", 1), ("jobs", 1)):
+        value = getattr(run, name)
+        if value is not None and not (value >= least and float(value).is_integer()):
+            raise TapeError("usage", f"{name} is a whole number, {least} or more, not {value}")
+    if not run.checkpoint_every >= 0:
+        raise TapeError("usage", f"checkpoint_every is a number of seconds, 0 or more, not {run.checkpoint_every}")
+    if run.resume and run.checkpoint is None:
+        raise TapeError("usage", "there is no checkpoint to resume from", hint="name it: --checkpoint FILE --resume")
+    if run.starts > 1 and run.checkpoint is not None:
+        raise TapeError("usage", "a checkpoint keeps one run, not one of several starts", hint="leave one of them out")
+    return run
+
+
+def seed_of(problem: Problem, goal: Goal, run: Run) -> int:
+    """The seed: the caller's, or the file's, or the problem's."""
+    seed = goal.settings.get("seed", problem.seed) if run.seed is None else run.seed
+    if not (float(seed).is_integer() and seed >= 0):
+        raise TapeError("usage", f"seed is a whole number, 0 or more, not {seed}", place=goal.place)
+    return int(seed)
+
+
+def prepared(
+    problem: Problem,
+    at: Mapping[str, Array],
+    goal: Goal,
+    method: Method,
+    limits: loop.Limits,
+    run: Run,
+    counted: bool,
+) -> tuple[Method, loop.Limits]:
+    """The method and the limits, for batches where they are asked for. `counted`: the caller says how many steps."""
+    from tapecli.problem import batching
+
+    limits = limits._replace(evaluations=run.max_evaluations)
+    wanted = batching.asked(goal.settings, run.batch, run.epochs)
+    if wanted is None:
+        return method, limits
+    if not isinstance(method, Descent):
+        message = f"`{method.name}` takes all data at every step, and no batches"
+        raise TapeError("usage", message, place=goal.place, hint="sgd, adam and the other first-order methods do")
+    source = batching.Batches(problem, at, -1.0 if goal.kind == "maximize" else 1.0)
+    counted = counted or (run.epochs is None and "steps" in goal.settings)
+    return batching.stepping(method, source, *wanted, seed_of(problem, goal, run), limits, counted)
+
+
+def execute(
+    problem: Problem,
+    at: Mapping[str, Array],
+    method: Method,
+    target: Target,
+    limits: loop.Limits,
+    run: Run,
+    see: loop.Hook | None,
+) -> tuple[loop.Ending, tuple[str, ...]]:
+    """Runs the loop, from the checkpoint on where there is one, and keeps checkpoints where they are asked for. Answers
+    also with what is to be said about that."""
+    notes: tuple[str, ...] = ()
+    if run.checkpoint is None:
+        ending = loop.run(method, target, limits, see)
+    else:
+        ending, notes = _kept(problem, at, method, target, limits, run, see)
+    if isinstance(method, MiniBatches):
+        from tapecli.problem import batching
+
+        ending = batching.whole(method, target, ending)
+    return ending, notes
+
+
+def _kept(
+    problem: Problem,
+    at: Mapping[str, Array],
+    method: Method,
+    target: Target,
+    limits: loop.Limits,
+    run: Run,
+    see: loop.Hook | None,
+) -> tuple[loop.Ending, tuple[str, ...]]:
+    path = str(run.checkpoint)
+    identity = identity_of(problem, at, method, target)
+    saved, note = None, None
+    if run.resume:
+        saved, note = checkpoint.latest(path, identity)
+    elif os.path.lexists(path) and not run.force:
+        raise TapeError("file", f"{path} exists already", hint="--resume goes on from it, --force replaces it")
+    keeper = checkpoint.Keeper(path, identity, run.checkpoint_every)
+    state, best = (None, None) if saved is None else (saved.state, saved.best)
+    ending = loop.run(method, target, limits, see, keeper, state, best)
+    keeper.write(ending.state, ending.best)
+    return ending, () if note is None else (note,)
+
+
+def identity_of(problem: Problem, at: Mapping[str, Array], method: Method, target: Target) -> dict[str, str]:
+    """What makes this run the run that it is, and no other. How long it goes on is no part of it."""
+    inputs = problem.formula.inputs.values()
+    fixed = {e.name: at.get(e.name, e.value) for e in inputs if e.kind != "var"}
+    data = [part for name, array in fixed.items() if array is not None for part in (name, array)]
+    others = [f"--{name} {getattr(problem, name)}" for name in ("dtype", "kink")]
+    return {
+        "formula": checkpoint.hashed(problem.source.text),
+        "data": checkpoint.hashed(*data),
+        "start": checkpoint.hashed(*target.starts),
+        "options": ", ".join([told(method), f"--engine {target.engine}", *others]),
+    }
+
+
+def told(method: Method) -> str:
+    """A method with its settings, in words."""
+    if isinstance(method, Descent):
+        return repr(method.optimizer)
+    if isinstance(method, MiniBatches):
+        return f"{told(method.descent)}, batch={method.size}, seed={method.shuffle.seed}"
+    assert isinstance(method, Frozen)
+    plain: list[str] = []
+    for name in sorted(type(method).__slots__):
+        value: Any = getattr(method, name)
+        if isinstance(value, (bool, int, float, str, tuple)) or value is None:
+            plain.append(f"{name}={value!r}")
+    return f"{method.name}({', '.join(plain)})"
+
+
+def from_several(
+    problem: Problem,
+    at: Mapping[str, Array],
+    goal: Goal,
+    run: Run,
+    timeout: float | None,
+    once: Callable[[dict[str, Array], float | None], Minimum],
+    callback: Callable[[Step], None] | None,
+) -> Minimum:
+    """The best of the runs from several starts."""
+    from tapecli.problem import starts
+
+    found = list(starts.points(problem, at, run.starts, seed_of(problem, goal, run)))
+    sign = -1.0 if goal.kind == "maximize" else 1.0
+    return starts.minimize(once, found, run.jobs, timeout, sign, callback)
