@@ -56,6 +56,9 @@ DERIVATIVE = "grad hess jac"
 _HVP = "the direction for the Hessian-vector product, say x=1; repeatable"
 _AT = "where: x=1.5, the name of a point, or @points.csv for every row; repeatable, later ones win"
 _METHOD = "how to minimise; auto takes Adam, and gives the lowest point seen"
+_CHECKPOINT = "keep the state of the run in this file, for --resume"
+_EVERY = "how often to write the checkpoint; 0 is after every step"
+_PLOT = "draw the run as a picture (.png, .svg or .pdf), or with - in the terminal"
 _LOG = "write one JSON object per step, the start being step 0"
 
 OPTIONS: tuple[Option, ...] = (
@@ -72,6 +75,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("method", "--method", "text", None, "METHOD", _METHOD, "minimize"),
     Option("steps", "--steps", "integer", None, "N", "the greatest number of steps", "minimize"),
     Option("tol", "--tol", "number", None, "NUMBER", "the tolerance to reach", "minimize"),
+    Option("max_evaluations", "--max-evaluations", "integer", None, "N", "the greatest number of evaluations", "minimize"),
+    Option("batch", "--batch", "integer", None, "ROWS", "take so many rows of the data at each step", "minimize"),
+    Option("epochs", "--epochs", "integer", None, "N", "go through all rows so many times, in batches", "minimize"),
+    Option("starts", "--starts", "integer", 1, "N", "minimise from so many starts, and list the minima", "minimize"),
+    Option("checkpoint", "--checkpoint", "text", None, "FILE", _CHECKPOINT, "minimize"),
+    Option("checkpoint_every", "--checkpoint-every", "number", 5.0, "SECONDS", _EVERY, "minimize"),
+    Option("resume", "--resume", "flag", False, "", "go on from the checkpoint, if there is one", "minimize"),
+    Option("plot", "--plot", "text", None, "FILE", _PLOT, "minimize"),
     Option("log", "--log", "text", None, "FILE", _LOG, "minimize"),
     Option("log_every", "--log-every", "integer", 1, "N", "log every N-th step only", "minimize"),
     Option(
@@ -90,10 +101,10 @@ OPTIONS: tuple[Option, ...] = (
         "missing", "--missing", "choice", "error", "RULE",
         "data rows with an empty cell: error, or drop to leave them out", FORMULA, ("error", "drop"),
     ),
-    Option("seed", "--seed", "integer", 0, "N", "for random starts", FORMULA),
+    Option("seed", "--seed", "integer", None, "N", "for random numbers: starts, batches; 0 by default", FORMULA),
     Option("data_root", "--data-root", "text", None, "FOLDER", "data files must lie below this folder", FORMULA),
     Option("timeout", "--timeout", "number", None, "SECONDS", "the longest time for one file", FORMULA),
-    Option("jobs", "--jobs", "integer", 1, "N", "worker processes for several files", FORMULA),
+    Option("jobs", "--jobs", "integer", 1, "N", "worker processes for several files or starts", FORMULA),
     Option("fail_fast", "--fail-fast", "flag", False, "", "stop at the first file that fails", FORMULA),
     Option("exit_zero", "--exit-zero", "flag", False, "", "exit with 0 whatever came out", FORMULA),
     Option("json", "--json", "flag", False, "", "one JSON object per file, on its own line", ALL),

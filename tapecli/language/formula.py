@@ -32,7 +32,8 @@ class Output(NamedTuple):
 
 class Goal(NamedTuple):
     """The objective: `kind` is minimize, maximize or fit. `method` and `options` come from `using`, `settings` are
-    steps, tol and the like."""
+    steps, tol and the like. Of a fit, `sides` are what is observed and what is fitted to it, `label` is the first as it
+    is written."""
 
     kind: str
     output: Output
@@ -41,6 +42,8 @@ class Goal(NamedTuple):
     settings: dict[str, Any]
     residuals: Node | None
     place: Place
+    sides: tuple[Node, Node] | None = None
+    label: str = ""
 
 
 class Expected(NamedTuple):

@@ -38,7 +38,8 @@ def fit(e: Elaborator, s: syntax.Fit) -> None:
     one_goal(e, place)
     m = e.machine
     m.graph.here = place
-    residuals = m.binary("sub", e.value(s.left), e.value(s.right))
+    sides = e.value(s.left), e.value(s.right)
+    residuals = m.binary("sub", *sides)
     settings = {setting.name: setting for setting in s.settings}
     terms = residuals
     if "sigma" in settings and "weights" in settings:
@@ -53,6 +54,8 @@ def fit(e: Elaborator, s: syntax.Fit) -> None:
     e.outputs.append(output)
     rest = tuple(setting for setting in s.settings if setting.name not in ("sigma", "weights"))
     set_goal(e, "fit", output, s.method, rest, residuals, place)
+    assert e.goal is not None
+    e.goal = e.goal._replace(sides=sides, label=place.text.partition("~")[0].removeprefix("fit").strip())
 
 
 def one_goal(e: Elaborator, place: Place) -> None:

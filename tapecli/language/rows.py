@@ -37,7 +37,8 @@ class Move(NamedTuple):
 
 
 class Rows:
-    """The rows of one objective. `count` is how many there are, `names` are the inputs that have them. `affine` says
+    """The rows of one objective. `count` is how many there are, `names` are the inputs that have them, `variables` are
+    the variables that it depends on. `affine` says
     that the objective is a sum of sums over rows and of what does not depend on data: then the mean of the objectives
     of batches that part the rows, weighted by their sizes, is the objective of all."""
 
@@ -45,6 +46,8 @@ class Rows:
         self._order = needed([objective])
         self._objective = objective
         self.count, self.names = _rows_of(formula, self._order)
+        used = {node.params["name"] for node in self._order if node.op is INPUT}
+        self.variables = tuple(e.name for e in formula.inputs.values() if e.kind == "var" and e.name in used)
         self._moves: dict[int, Move] = {}
         self._cuts: dict[tuple[int, int], int] = {}
         for node in self._order:

@@ -59,13 +59,12 @@ def minimize(
     sign = -1.0 if goal.kind == "maximize" else 1.0
     target = target_of(problem, at, sign)
 
-    def see(state: State) -> None:
-        if callback is not None:
-            point = dict(zip(target.names, state.x, strict=True))
-            rate = method_.rate(state.step)
-            callback(Step(state.step, limits.steps, sign * state.value, state.gradient_norm, rate, point))
+    def told(state: State) -> Step:
+        point, rate = dict(zip(target.names, state.x, strict=True)), method_.rate(state.step)
+        return Step(state.step, limits.steps, sign * state.value, state.gradient_norm, rate, point)
 
-    ending, notes = runs.execute(problem, at, method_, target, limits, run, None if callback is None else see)
+    see = runs.watched(callback, told)
+    ending, notes = runs.execute(problem, at, method_, target, limits, run, see)
     problem.runner.traces += target.traces
     last, best = ending.state, ending.best or ending.state
     point, value, norm = ending.at, last.value, last.gradient_norm

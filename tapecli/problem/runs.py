@@ -12,7 +12,7 @@ from tapecli.language.formula import Goal
 from tapecli.optimize import checkpoint, loop
 from tapecli.optimize.batches import MiniBatches
 from tapecli.optimize.descent import Descent
-from tapecli.optimize.method import Frozen, Method
+from tapecli.optimize.method import Frozen, Method, State
 from tapecli.optimize.target import Target
 from tapecli.problem.results import Minimum, Step
 
@@ -92,6 +92,32 @@ def prepared(
     return batching.stepping(method, source, *wanted, seed_of(problem, goal, run), limits, counted)
 
 
+def watched(callback: Callable[[Step], None] | None, told: Callable[[State], Step]) -> Watched | None:
+    """What tells `callback` of the steps."""
+    return None if callback is None else Watched(callback, told)
+
+
+class Watched:
+    """Tells a callback of steps: of all, or, where it has a method `due(number)`, of those that this is true for, and of
+    the last one. Making a `Step` takes longer than asking."""
+
+    def __init__(self, callback: Callable[[Step], None], told: Callable[[State], Step]) -> None:
+        self._callback = callback
+        self._told = told
+        self._due: Callable[[int], bool] | None = getattr(callback, "due", None)
+        self._last = -1
+
+    def __call__(self, state: State) -> None:
+        if self._due is None or self._due(state.step):
+            self._last = state.step
+            self._callback(self._told(state))
+
+    def end(self, state: State) -> None:
+        """The run is over at this state."""
+        if self._last != state.step:
+            self._callback(self._told(state))
+
+
 def execute(
     problem: Problem,
     at: Mapping[str, Array],
@@ -99,7 +125,7 @@ def execute(
     target: Target,
     limits: loop.Limits,
     run: Run,
-    see: loop.Hook | None,
+    see: Watched | None,
 ) -> tuple[loop.Ending, tuple[str, ...]]:
     """Runs the loop, from the checkpoint on where there is one, and keeps checkpoints where they are asked for. Answers
     also with what is to be said about that."""
@@ -108,6 +134,8 @@ def execute(
         ending = loop.run(method, target, limits, see)
     else:
         ending, notes = _kept(problem, at, method, target, limits, run, see)
+    if see is not None:
+        see.end(ending.state)
     if isinstance(method, MiniBatches):
         from tapecli.problem import batching
 
@@ -122,7 +150,7 @@ def _kept(
     target: Target,
     limits: loop.Limits,
     run: Run,
-    see: loop.Hook | None,
+    see: Watched | None,
 ) -> tuple[loop.Ending, tuple[str, ...]]:
     path = str(run.checkpoint)
     identity = identity_of(problem, at, method, target)

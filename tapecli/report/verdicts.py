@@ -49,6 +49,11 @@ def of_minimum(r: Minimum, tolerance_asked: bool) -> tuple[int, TapeError | None
     return 0, None, Fault("warning", "minimize", message, None, None, _ADVICE.get(reason))
 
 
+def remark(note: str) -> Fault:
+    """Something to be told beside a result."""
+    return Fault("warning", "minimize", note, None, None, None)
+
+
 def of_check(r: Check) -> tuple[int, list[Fault]]:
     """The exit status of a check, and a fault for everything that did not hold."""
     from tapecli.report.shown import brief, difference
