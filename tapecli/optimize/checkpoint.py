@@ -174,7 +174,7 @@ def _check(name: str, found: Mapping[str, str], wanted: Mapping[str, str]) -> No
 
 def _difference(found: str, wanted: str) -> str:
     """What two lists of options do not have in common."""
-    there, here = found.split(", "), wanted.split(", ")
+    there, here = [text.replace("(", ", ").replace(")", "").split(", ") for text in (found, wanted)]
     lost, new = [x for x in there if x not in here], [x for x in here if x not in there]
     return f": {', '.join(lost) or 'nothing'} there, {', '.join(new) or 'nothing'} here"
 

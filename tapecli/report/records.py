@@ -57,6 +57,12 @@ def of_minimum(r: Minimum) -> dict[str, Any]:
     }
 
 
+def of_minima(r: Minimum) -> dict[str, Any]:
+    """What several starts found."""
+    minima = [{"value": m.value, "at": m.at, "found": m.found} for m in r.minima]
+    return {"starts": r.starts, "minima": minima}
+
+
 def of_step(r: Step) -> dict[str, Any]:
     return {"step": r.step, "value": r.value, "at": r.at, "gradient_norm": r.gradient_norm}
 
