@@ -23,13 +23,14 @@ UNROLLED = 16
 
 
 class Residuals(NamedTuple):
-    """The objective as a sum of squares: offset + factor · Σ r². `function` maps values to r, of any shape; `entries`
-    is how many r has."""
+    """The objective as a sum over residuals: offset + Σ c²·ρ((r/c)²), plain squares where the loss is `linear`.
+    `function` maps values to r, of any shape; `entries` is how many r has; `scale` is c."""
 
     function: Callable[..., Any]
     entries: int
-    factor: float = 1.0
     offset: float = 0.0
+    loss: str = "linear"
+    scale: float = 1.0
 
 
 class Constraints(NamedTuple):
@@ -67,6 +68,7 @@ class Target:
         self.low, self.high = self._ends(self.lower, -math.inf), self._ends(self.upper, math.inf)
         self.starts = tuple(self.split(np.clip(self.flat(starts), self.low, self.high)))
         self._programs: dict[Any, Compiled] = {}
+        self._latest: dict[str, tuple[bytes, tuple[Array, Array]]] = {}
 
     def _ends(self, ends: Sequence[Array | None], none: float) -> Array:
         rows = [
@@ -187,11 +189,17 @@ class Target:
         return np.asarray(program.run(*self.split(x))[0], dtype=np.float64).reshape(-1)
 
     def columns(self, key: str, f: Callable[..., Any], x: Array) -> tuple[Array, Array]:
-        """A function and its Jacobian, (entries of f) × (entries of the variables), made column by column."""
+        """A function and its Jacobian, (entries of f) × (entries of the variables), made column by column. The latest
+        answer is kept, since a step begins where the one before it ended."""
+        at = x.tobytes()
+        if key in self._latest and self._latest[key][0] == at:
+            return self._latest[key][1]
         program = self.compiled((key, "columns"), lambda: _columns(f), self.arguments)
         value, *columns = program.run(*self.split(x))
         flat = np.asarray(value, dtype=np.float64).reshape(-1)
-        return flat, np.array([np.asarray(c, dtype=np.float64).reshape(-1) for c in columns]).T
+        matrix = np.array([np.asarray(c, dtype=np.float64).reshape(-1) for c in columns]).T
+        self._latest[key] = (at, (flat, matrix))
+        return flat, matrix
 
     def weighted(self, key: str, f: Callable[..., Any], x: Array, weights: Array) -> Array:
         """The matrix of second derivatives of Σ weights · f, the weights being held."""

@@ -15,7 +15,7 @@ from tapecli.optimize import loop
 from tapecli.optimize.descent import Descent
 from tapecli.optimize.first_order import Optimizer, make
 from tapecli.optimize.method import State
-from tapecli.optimize.target import Target
+from tapecli.optimize.target import Residuals, Target
 from tapecli.problem.results import Minimum, Step
 
 if TYPE_CHECKING:
@@ -143,7 +143,24 @@ def target_of(problem: Problem, at: Mapping[str, Array], sign: float) -> Target:
         [entry.upper for entry in entries],
         problem.dtype,
         engine,
+        residuals=_residuals(problem, arrays, free, leaves),
     )
+
+
+def _residuals(problem: Problem, arrays: Any, free: Any, leaves: Any) -> Residuals | None:
+    goal = problem.formula.goal
+    assert goal is not None
+    if goal.residuals is None:
+        return None
+    function = problem.runner.function([goal.residuals], [node for _, node in leaves])
+
+    def residuals(*xs: Any) -> Any:
+        values = [derive.constant_like(xs[0], array) for array in arrays]
+        for i, x in zip(free, xs, strict=True):
+            values[i] = x
+        return function(*values)[0]
+
+    return Residuals(residuals, goal.residuals.size)
 
 
 def _converged(
