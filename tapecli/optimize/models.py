@@ -86,7 +86,7 @@ class Squares:
         assert at.jacobian is not None
         assert at.r is not None
         self.free, self._at, self._target, self._x = free, at, target, x
-        self.exact = x.size <= EXACT
+        self.exact, self.noise = x.size <= EXACT, NOISE
         q, self._r = np.linalg.qr(at.jacobian[:, free])
         self._qr = q.T @ at.r
         self._full: Array | None = None
@@ -150,7 +150,7 @@ class Squares:
     def core(self) -> tuple[Array, Array, Array] | None:
         """Where J has its full rank up to rounding, and which is left: the Hessian as Σ(1 + Σ⁻¹TΣ⁻¹)Σ, which keeps
         the digits that JᵀJ would lose: eigenvalues and eigenvectors of the middle, and which of Σ are kept."""
-        kept = self.sigma > NOISE * np.max(self.sigma, initial=0.0)
+        kept = self.sigma > self.noise * np.max(self.sigma, initial=0.0)
         if not np.all(np.isfinite(self.sigma)) or (self.exact and not np.all(np.isfinite(self.term))):
             return None
         middle = np.eye(int(kept.sum()))
@@ -178,7 +178,7 @@ class Curved:
     exact = True
 
     def __init__(self, target: Target, x: Array, at: Local, free: Array, scale: Array) -> None:
-        self.free, self._size, self._gradient = free, x.size, at.gradient[free]
+        self.free, self._size, self.gradient = free, x.size, at.gradient[free]
         with np.errstate(all="ignore"):
             self.matrix = target.hessian(x)[np.ix_(free, free)]
         self.sound = bool(np.all(np.isfinite(self.matrix)))
@@ -195,7 +195,7 @@ class Curved:
     def _factor(self, scale: Array) -> None:
         self.scale = scale[self.free]
         self.curvatures, self.basis = np.linalg.eigh(self.matrix / np.outer(self.scale, self.scale))
-        self._slopes = self.basis.T @ (self._gradient / self.scale)
+        self._slopes = self.basis.T @ (self.gradient / self.scale)
 
     def _out(self, p: Array) -> Array:
         step = np.zeros(self._size)
@@ -207,7 +207,7 @@ class Curved:
 
     def fall(self, moved: Array, exact: bool) -> float:
         step = moved[self.free]
-        return -float(self._gradient @ step) - 0.5 * float(step @ self.matrix @ step)
+        return -float(self.gradient @ step) - 0.5 * float(step @ self.matrix @ step)
 
     def newton(self) -> Array | None:
         """Newton's full step, or None where the model has no minimum. Flat directions are left."""

@@ -141,7 +141,7 @@ class TrustRegion(Frozen):
         trial = np.clip(x + newton, target.low, target.high)
         size = _length(at, newton)
         if size >= 0.5 * float(state.memory["newton"]) or not np.any(trial - x):
-            if relative(newton, x, state.memory["start"]) > THERE:
+            if relative(newton, x, state.memory["start"]) > max(THERE, 50.0 * float(np.finfo(target.dtype).eps)):
                 return self._stuck(target, state)
             return state._replace(stop=STOPS.index("step_tolerance"))
         found = self.look(target, trial)
@@ -213,7 +213,9 @@ def linear(target: Target, x: Array) -> Array:
     with np.errstate(all="ignore"):
         for point in (x, x * (1.0 + 0.1 * draw.random(n)) + 0.01):
             weights = draw.uniform(0.5, 1.5, spec.entries)
-            nonzero |= target.weighted("residuals", spec.function, np.clip(point, target.low, target.high), weights) != 0
+            nonzero |= (
+                target.weighted("residuals", spec.function, np.clip(point, target.low, target.high), weights) != 0
+            )
     for k in np.argsort(nonzero.sum(axis=0), kind="stable"):
         bounded = math.isfinite(target.low[k]) or math.isfinite(target.high[k])
         if not nonzero[k, k] and not bounded and not np.any(nonzero[k] & chosen):
