@@ -56,6 +56,7 @@ DERIVATIVE = "grad hess jac"
 _HVP = "the direction for the Hessian-vector product, say x=1; repeatable"
 _AT = "where: x=1.5, the name of a point, or @points.csv for every row; repeatable, later ones win"
 _METHOD = "how to minimise; auto takes Adam, and gives the lowest point seen"
+_EVALUATIONS = "the greatest number of evaluations"
 _CHECKPOINT = "keep the state of the run in this file, for --resume"
 _EVERY = "how often to write the checkpoint; 0 is after every step"
 _PLOT = "draw the run as a picture (.png, .svg or .pdf), or with - in the terminal"
@@ -69,13 +70,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("hvp", "--hvp", "texts", (), "NAME=EXPR", _HVP, "hess"),
     Option("sparse", "--sparse", "flag", False, "", "only what can differ from zero, in coordinates", "hess jac"),
     Option(
-        "show", "--show", "choice", "program", "STAGE", "what to show: tape, graph or program", "trace",
-        ("tape", "graph", "program"),
+        "show", "--show", "choice", "program", "STAGE", "what to show: tape, graph, program, ir or asm", "trace",
+        ("tape", "graph", "program", "ir", "asm"),
     ),
     Option("method", "--method", "text", None, "METHOD", _METHOD, "minimize"),
     Option("steps", "--steps", "integer", None, "N", "the greatest number of steps", "minimize"),
     Option("tol", "--tol", "number", None, "NUMBER", "the tolerance to reach", "minimize"),
-    Option("max_evaluations", "--max-evaluations", "integer", None, "N", "the greatest number of evaluations", "minimize"),
+    Option("max_evaluations", "--max-evaluations", "integer", None, "N", _EVALUATIONS, "minimize"),
     Option("batch", "--batch", "integer", None, "ROWS", "take so many rows of the data at each step", "minimize"),
     Option("epochs", "--epochs", "integer", None, "N", "go through all rows so many times, in batches", "minimize"),
     Option("starts", "--starts", "integer", 1, "N", "minimise from so many starts, and list the minima", "minimize"),
@@ -104,6 +105,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("seed", "--seed", "integer", None, "N", "for random numbers: starts, batches; 0 by default", FORMULA),
     Option("data_root", "--data-root", "text", None, "FOLDER", "data files must lie below this folder", FORMULA),
     Option("timeout", "--timeout", "number", None, "SECONDS", "the longest time for one file", FORMULA),
+    Option("threads", "--threads", "integer", None, "N", "threads of compiled code (default: all cores)", FORMULA),
+    Option("no_cache", "--no-cache", "flag", False, "", "do not keep compiled code, nor take what was kept", FORMULA),
     Option("jobs", "--jobs", "integer", 1, "N", "worker processes for several files or starts", FORMULA),
     Option("fail_fast", "--fail-fast", "flag", False, "", "stop at the first file that fails", FORMULA),
     Option("exit_zero", "--exit-zero", "flag", False, "", "exit with 0 whatever came out", FORMULA),

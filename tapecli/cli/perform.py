@@ -91,13 +91,15 @@ def _functions(report: Report) -> None:
 def _validate(command: str, v: Values) -> None:
     """What neither reader checks."""
     v["wrt"] = names(v.get("wrt") or ())
-    counts = {"jobs": 1, "log_every": 1, "steps": 0, "batch": 1, "epochs": 1, "starts": 1, "max_evaluations": 1, "seed": 0}
-    for name, least in counts.items():
+    ones = ("jobs", "threads", "log_every", "batch", "epochs", "starts", "max_evaluations")
+    for name, least in (*((name, 1) for name in ones), ("steps", 0), ("seed", 0)):
         value: Any = v.get(name)
         if value is not None and value < least:
             raise TapeError("usage", f"--{name.replace('_', '-')} is {least} or more, not {value}")
     if v.get("resume") and v.get("checkpoint") is None:
-        raise TapeError("usage", "--resume needs a checkpoint to go on from", hint="name it: --checkpoint FILE --resume")
+        raise TapeError(
+            "usage", "--resume needs a checkpoint to go on from", hint="name it: --checkpoint FILE --resume"
+        )
     if sum(word.startswith("@") for word in v["at"]) > 1 and command != "trace":  # type: ignore[attr-defined]
         raise TapeError("usage", "--at names two files of points", hint="put the rows into one file")
     for name in ("timeout", "tol"):
@@ -145,6 +147,7 @@ def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
     jobs = min(int(str(v["jobs"])), len(inputs))
     try:
         if jobs > 1:
+            v["threads"] = v["threads"] or 1  # the cores have enough to do
             from tapecli.cli.pool import run_all
 
             run_all(command, {**v, "jobs": 1}, inputs, report, jobs)
@@ -194,8 +197,8 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
 def load(v: Values, given: Input) -> Problem:
     from tapecli import problem
 
-    shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "kink", "missing")}
-    shared["seed"] = v["seed"] or 0
+    shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "kink", "missing", "threads")}
+    shared |= {"cache": not v["no_cache"], "seed": v["seed"] or 0}
     if given.path is not None:
         return problem.load(given.path, **shared)
     text = given.text

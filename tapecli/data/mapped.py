@@ -41,7 +41,9 @@ class Spool:
         try:
             self._file.write(block.data.cast("B") if block.size else b"")
         except OSError as error:
-            where = f"`{self._shown}` is too large for memory, and the folder for temporary files, {tempfile.gettempdir()}"
+            where = (
+                f"`{self._shown}` is too large for memory, and the folder for temporary files, {tempfile.gettempdir()}"
+            )
             why = (error.strerror or str(error)).lower()
             raise TapeError("limit", f"{where}, takes no more: {why}", hint="name another by TMPDIR") from None
         self.count += block.size

@@ -29,7 +29,8 @@ HINT = "batches need a sum or a mean over the rows, whose terms use one row each
 
 class Move(NamedTuple):
     """What becomes of the rows in one node: the axis of its result that runs along them (None where they were summed),
-    the parameter that holds a shape, and the power of (all rows)/(rows of the batch) that the result is multiplied by."""
+    the parameter that holds a shape, and the power of (all rows)/(rows of the batch) that the result is multiplied
+    by."""
 
     axis: int | None
     power: float = 0.0

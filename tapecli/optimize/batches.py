@@ -118,7 +118,7 @@ class MiniBatches(Frozen):
     def init(self, target: Target, x0: Sequence[Array]) -> State:
         point = tuple(x0)
         memory = {f"best/{i}": x for i, x in enumerate(point)}
-        memory |= {"best_mean": np.float64(np.inf), "sum": np.float64(0.0)}
+        memory |= {"best_mean": np.asarray(np.inf), "sum": np.asarray(0.0)}
         return self._at(target, 0, point, self.descent.slots(target, point), memory)
 
     def step(self, target: Target, state: State) -> State:

@@ -23,13 +23,14 @@ UNROLLED = 16
 
 
 class Residuals(NamedTuple):
-    """The objective as a sum of squares: offset + factor · Σ r². `function` maps values to r, of any shape; `entries`
-    is how many r has."""
+    """The objective as a sum over residuals: offset + Σ c²·ρ((r/c)²), plain squares where the loss is `linear`.
+    `function` maps values to r, of any shape; `entries` is how many r has; `scale` is c."""
 
     function: Callable[..., Any]
     entries: int
-    factor: float = 1.0
     offset: float = 0.0
+    loss: str = "linear"
+    scale: float = 1.0
 
 
 class Constraints(NamedTuple):
@@ -53,6 +54,7 @@ class Target:
         engine: str = "numpy",
         residuals: Residuals | None = None,
         constraints: Constraints | None = None,
+        held: Sequence[Array] = (),
     ) -> None:
         self.function = function
         self.names = tuple(names)
@@ -64,9 +66,12 @@ class Target:
         self.size = sum(self.sizes)
         self.residuals = residuals
         self.constraints = constraints
+        self.held = tuple(np.asarray(a, dtype=self.dtype) for a in held)
         self.low, self.high = self._ends(self.lower, -math.inf), self._ends(self.upper, math.inf)
         self.starts = tuple(self.split(np.clip(self.flat(starts), self.low, self.high)))
         self._programs: dict[Any, Compiled] = {}
+        self._derived: dict[Any, Compiled] = {}
+        self._latest: dict[str, tuple[bytes, tuple[Array, Array]]] = {}
 
     def _ends(self, ends: Sequence[Array | None], none: float) -> Array:
         rows = [
@@ -83,7 +88,17 @@ class Target:
     @property
     def traces(self) -> int:
         """How often a function was traced."""
-        return sum(program.traces for program in self._programs.values())
+        return sum(program.traces for program in [*self._programs.values(), *self._derived.values()])
+
+    def derived(self, function: Callable[..., Any], x: Array, held: Sequence[Array]) -> Target:
+        """Another function of the same variables, and of arrays that are held: `function(*variables, *held)`. Its
+        programs are kept here, so that other numbers for what is held cost no compilation."""
+        other = Target(function, self.names, self.split(x), self.lower, self.upper, self.dtype, self.engine, held=held)
+        other._programs = self._derived
+        return other
+
+    def _inputs(self, x: Array) -> list[Array]:
+        return [*self.split(x), *self.held]
 
     def with_function(self, function: Callable[..., Any]) -> Target:
         """Another objective of the same variables, with programs of its own."""
@@ -121,8 +136,9 @@ class Target:
         return self._programs[key]
 
     def arguments(self, prefix: str = "") -> list[Argument]:
-        """One argument for each variable."""
-        return [Argument(prefix + name, shape, None) for name, shape in zip(self.names, self.shapes, strict=True)]
+        """One argument for each variable, and for what is held."""
+        own = [Argument(prefix + name, shape, None) for name, shape in zip(self.names, self.shapes, strict=True)]
+        return own if prefix else own + [Argument(f"held {i}", a.shape, None) for i, a in enumerate(self.held)]
 
     def gradient_function(self) -> Callable[..., list[Any]]:
         """`values -> [value, gradients…]`, on values of any kind."""
@@ -131,12 +147,12 @@ class Target:
     def value(self, x: Array) -> float:
         """The objective at a vector."""
         program = self.compiled("value", lambda: lambda *xs: [self.function(*xs)], self.arguments)
-        return float(program.run(*self.split(x))[0])
+        return float(program.run(*self._inputs(x))[0])
 
     def gradient(self, x: Array) -> tuple[float, Array]:
         """The objective and its gradient."""
         program = self.compiled("gradient", self.gradient_function, self.arguments)
-        value, *parts = program.run(*self.split(x))
+        value, *parts = program.run(*self._inputs(x))
         return float(value), self.flat(parts)
 
     def product(self, x: Array, direction: Array) -> Array:
@@ -151,11 +167,10 @@ class Target:
         wrt = range(shift, shift + n)
 
         def make() -> Callable[..., list[Any]]:
-            run = derive.hvp(f, wrt)
-            return lambda *values: run(*values)[1 + n :]
+            return lambda *values: _product(f, wrt, values)
 
         program = self.compiled(key, make, lambda: [*extra, *self.arguments(), *self.arguments("along ")])
-        return self.flat(program.run(*arrays, *self.split(x), *self.split(along)))
+        return self.flat(program.run(*arrays, *self._inputs(x), *self.split(along)))
 
     def hessian(self, x: Array) -> Array:
         """The Hessian of the objective as a symmetric matrix."""
@@ -176,7 +191,7 @@ class Target:
             run = derive.hessian(f, range(shift, shift + count))
             return lambda *values: run(*values)[1 + count :]
 
-        blocks = self.compiled(key, make, lambda: [*extra, *self.arguments()]).run(*arrays, *self.split(x))
+        blocks = self.compiled(key, make, lambda: [*extra, *self.arguments()]).run(*arrays, *self._inputs(x))
         rows = []
         for i, size in enumerate(self.sizes):
             row = blocks[i * count : (i + 1) * count]
@@ -189,14 +204,20 @@ class Target:
     def vector(self, key: str, f: Callable[..., Any], x: Array) -> Array:
         """A function of the variables with any shape, as a vector."""
         program = self.compiled((key, "value"), lambda: lambda *xs: [f(*xs)], self.arguments)
-        return np.asarray(program.run(*self.split(x))[0], dtype=np.float64).reshape(-1)
+        return np.asarray(program.run(*self._inputs(x))[0], dtype=np.float64).reshape(-1)
 
     def columns(self, key: str, f: Callable[..., Any], x: Array) -> tuple[Array, Array]:
-        """A function and its Jacobian, (entries of f) × (entries of the variables), made column by column."""
+        """A function and its Jacobian, (entries of f) × (entries of the variables), made column by column. The latest
+        answer is kept, since a step begins where the one before it ended."""
+        at = x.tobytes()
+        if key in self._latest and self._latest[key][0] == at:
+            return self._latest[key][1]
         program = self.compiled((key, "columns"), lambda: _columns(f), self.arguments)
         value, *columns = program.run(*self.split(x))
         flat = np.asarray(value, dtype=np.float64).reshape(-1)
-        return flat, np.array([np.asarray(c, dtype=np.float64).reshape(-1) for c in columns]).T
+        matrix = np.array([np.asarray(c, dtype=np.float64).reshape(-1) for c in columns]).T
+        self._latest[key] = (at, (flat, matrix))
+        return flat, matrix
 
     def weighted(self, key: str, f: Callable[..., Any], x: Array, weights: Array) -> Array:
         """The matrix of second derivatives of Σ weights · f, the weights being held."""
@@ -211,6 +232,16 @@ class Target:
     def _shape(self, key: str, f: Callable[..., Any], x: Array) -> tuple[int, ...]:
         program = self.compiled((key, "value"), lambda: lambda *xs: [f(*xs)], self.arguments)
         return tuple(np.shape(program.run(*self.split(x))[0]))
+
+
+def _product(f: Callable[..., Any], wrt: range, values: Sequence[Any]) -> list[Any]:
+    """The Hessian of f to the arguments `wrt` times a direction, which is the last of the values."""
+    xs, directions = values[: -len(wrt)], values[-len(wrt) :]
+    result, recording, sources = derive.record(lambda *inner: derive.gradient(f, wrt)(*inner), xs, wrt)
+    slope: Any = 0.0
+    for g, v in zip(result[1:], directions, strict=True):
+        slope = slope + ops.sum(g * v)
+    return derive.pullback(slope, recording, sources, derive.ones_like(slope))
 
 
 def _columns(f: Callable[..., Any]) -> Callable[..., list[Any]]:

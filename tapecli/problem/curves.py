@@ -110,7 +110,7 @@ def _error(f: Callable[..., Any], point: Mapping[str, Array], covariance: Array)
     jacobian = np.array(columns).T
     if jacobian.shape[1] != len(covariance):
         return None
-    return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", jacobian, covariance, jacobian), 0.0))
+    return np.asarray(np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", jacobian, covariance, jacobian), 0.0)))
 
 
 def quantile(freedom: float, level: float = 0.95) -> float:
@@ -131,5 +131,3 @@ def quantile(freedom: float, level: float = 0.95) -> float:
         middle = (low + high) / 2.0
         low, high = (middle, high) if below(middle) < level * whole else (low, middle)
     return math.sqrt(freedom) * math.tan(low)
-
-

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tapecli.core import Array
+from tapecli.errors import TapeError
+from tapecli.optimize.evidence import Evidence
 
 
 class Evaluation(NamedTuple):
@@ -61,6 +63,15 @@ class Minimum(NamedTuple):
     """How a minimisation ended. `stop_reason` is one of `STOP_REASONS`; `best` is the best finite point that was seen.
 
     `value` is that of the objective as written: of `maximize` the maximum.
+
+    chosen       why the method was taken, where the choice was left open
+    evidence     what exact derivatives say of the point, where the run came to an end of its own
+    violation    by how much constraints are violated at most, None where there are none
+    sensitivity  by constant, then variable: d(optimum)/d(constant), (variable's shape) + (constant's shape)
+    trouble      where the numbers ran off, and what may help
+    minima       of several starts: the distinct minima, best first
+    starts       how many starts came to an end
+    notes        what there is to say about how it was run
     """
 
     of: str
@@ -78,10 +89,13 @@ class Minimum(NamedTuple):
     traces: int
     dtype: str
     engine: str
-    #: of several starts: the distinct minima, best first; and how many starts came to an end
+    chosen: str | None = None
+    evidence: Evidence | None = None
+    violation: float | None = None
+    sensitivity: dict[str, dict[str, Array]] | None = None
+    trouble: TapeError | None = None
     minima: tuple[Found, ...] = ()
     starts: int = 1
-    #: what there is to say about how it was run
     notes: tuple[str, ...] = ()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.language.formula import Goal
-from tapecli.optimize import checkpoint, loop
+from tapecli.optimize import checkpoint, loop, methods
 from tapecli.optimize.batches import MiniBatches
 from tapecli.optimize.descent import Descent
 from tapecli.optimize.method import Frozen, Method, State
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
 
 
-class Run(NamedTuple):
+class RunOptions(NamedTuple):
     """Options of a run, each of them a keyword of `Problem.minimize`.
 
     batch, epochs      mini-batches: rows per step, and how often all rows are gone through; None leaves it to the file
@@ -45,27 +45,46 @@ class Run(NamedTuple):
     force: bool = False
 
 
-def checked(run: Run) -> Run:
+#: All data at every step, one start, no checkpoints.
+PLAIN = RunOptions()
+
+
+def checked(how: RunOptions) -> RunOptions:
     """The options, if they make sense."""
     for name, least in (("max_evaluations", 1), ("starts", 1), ("jobs", 1)):
-        value = getattr(run, name)
+        value = getattr(how, name)
         if value is not None and not (value >= least and float(value).is_integer()):
             raise TapeError("usage", f"{name} is a whole number, {least} or more, not {value}")
-    if not run.checkpoint_every >= 0:
-        raise TapeError("usage", f"checkpoint_every is a number of seconds, 0 or more, not {run.checkpoint_every}")
-    if run.resume and run.checkpoint is None:
+    if not how.checkpoint_every >= 0:
+        raise TapeError("usage", f"checkpoint_every is a number of seconds, 0 or more, not {how.checkpoint_every}")
+    if how.resume and how.checkpoint is None:
         raise TapeError("usage", "there is no checkpoint to resume from", hint="name it: --checkpoint FILE --resume")
-    if run.starts > 1 and run.checkpoint is not None:
+    if how.starts > 1 and how.checkpoint is not None:
         raise TapeError("usage", "a checkpoint keeps one run, not one of several starts", hint="leave one of them out")
-    return run
+    return how
 
 
-def seed_of(problem: Problem, goal: Goal, run: Run) -> int:
+def seed_of(problem: Problem, goal: Goal, how: RunOptions) -> int:
     """The seed: the caller's, or the file's, or the problem's."""
-    seed = goal.settings.get("seed", problem.seed) if run.seed is None else run.seed
+    seed = goal.settings.get("seed", problem.seed) if how.seed is None else how.seed
     if not (float(seed).is_integer() and seed >= 0):
         raise TapeError("usage", f"seed is a whole number, 0 or more, not {seed}", place=goal.place)
     return int(seed)
+
+
+def batched(goal: Goal, how: RunOptions) -> tuple[int, int | None] | None:
+    """Rows per batch and number of epochs, or None where every step takes all data."""
+    from tapecli.problem import batching
+
+    return batching.asked(goal.settings, how.batch, how.epochs)
+
+
+def for_batches(options: Mapping[str, Any]) -> tuple[Method, str]:
+    """The method for batches where nobody names one, and why."""
+    from tapecli.problem import batching
+
+    name, usual = batching.AUTOMATIC
+    return methods.make(name, {**usual, **options}), "a step sees a batch of the rows"
 
 
 def prepared(
@@ -74,22 +93,22 @@ def prepared(
     goal: Goal,
     method: Method,
     limits: loop.Limits,
-    run: Run,
+    how: RunOptions,
     counted: bool,
 ) -> tuple[Method, loop.Limits]:
     """The method and the limits, for batches where they are asked for. `counted`: the caller says how many steps."""
     from tapecli.problem import batching
 
-    limits = limits._replace(evaluations=run.max_evaluations)
-    wanted = batching.asked(goal.settings, run.batch, run.epochs)
+    limits = limits._replace(evaluations=how.max_evaluations)
+    wanted = batched(goal, how)
     if wanted is None:
         return method, limits
     if not isinstance(method, Descent):
         message = f"`{method.name}` takes all data at every step, and no batches"
         raise TapeError("usage", message, place=goal.place, hint="sgd, adam and the other first-order methods do")
     source = batching.Batches(problem, at, -1.0 if goal.kind == "maximize" else 1.0)
-    counted = counted or (run.epochs is None and "steps" in goal.settings)
-    return batching.stepping(method, source, *wanted, seed_of(problem, goal, run), limits, counted)
+    counted = counted or (how.epochs is None and "steps" in goal.settings)
+    return batching.stepping(method, source, *wanted, seed_of(problem, goal, how), limits, counted)
 
 
 def watched(callback: Callable[[Step], None] | None, told: Callable[[State], Step]) -> Watched | None:
@@ -98,8 +117,8 @@ def watched(callback: Callable[[Step], None] | None, told: Callable[[State], Ste
 
 
 class Watched:
-    """Tells a callback of steps: of all, or, where it has a method `due(number)`, of those that this is true for, and of
-    the last one. Making a `Step` takes longer than asking."""
+    """Tells a callback of steps: of all, or, where it has a method `due(number)`, of those that this is true for, and
+    of the last one. Making a `Step` takes longer than asking."""
 
     def __init__(self, callback: Callable[[Step], None], told: Callable[[State], Step]) -> None:
         self._callback = callback
@@ -124,16 +143,16 @@ def execute(
     method: Method,
     target: Target,
     limits: loop.Limits,
-    run: Run,
+    how: RunOptions,
     see: Watched | None,
 ) -> tuple[loop.Ending, tuple[str, ...]]:
     """Runs the loop, from the checkpoint on where there is one, and keeps checkpoints where they are asked for. Answers
     also with what is to be said about that."""
     notes: tuple[str, ...] = ()
-    if run.checkpoint is None:
+    if how.checkpoint is None:
         ending = loop.run(method, target, limits, see)
     else:
-        ending, notes = _kept(problem, at, method, target, limits, run, see)
+        ending, notes = _kept(problem, at, method, target, limits, how, see)
     if see is not None:
         see.end(ending.state)
     if isinstance(method, MiniBatches):
@@ -149,17 +168,17 @@ def _kept(
     method: Method,
     target: Target,
     limits: loop.Limits,
-    run: Run,
+    how: RunOptions,
     see: Watched | None,
 ) -> tuple[loop.Ending, tuple[str, ...]]:
-    path = str(run.checkpoint)
+    path = str(how.checkpoint)
     identity = identity_of(problem, at, method, target)
     saved, note = None, None
-    if run.resume:
+    if how.resume:
         saved, note = checkpoint.latest(path, identity)
-    elif os.path.lexists(path) and not run.force:
+    elif os.path.lexists(path) and not how.force:
         raise TapeError("file", f"{path} exists already", hint="--resume goes on from it, --force replaces it")
-    keeper = checkpoint.Keeper(path, identity, run.checkpoint_every)
+    keeper = checkpoint.Keeper(path, identity, how.checkpoint_every)
     state, best = (None, None) if saved is None else (saved.state, saved.best)
     ending = loop.run(method, target, limits, see, keeper, state, best)
     keeper.write(ending.state, ending.best)
@@ -188,7 +207,8 @@ def told(method: Method) -> str:
         return f"{told(method.descent)}, batch={method.size}, seed={method.shuffle.seed}"
     assert isinstance(method, Frozen)
     plain: list[str] = []
-    for name in sorted(type(method).__slots__):
+    names: tuple[str, ...] = tuple(type(method).__slots__)
+    for name in sorted(names):
         value: Any = getattr(method, name)
         if isinstance(value, (bool, int, float, str, tuple)) or value is None:
             plain.append(f"{name}={value!r}")
@@ -199,7 +219,7 @@ def from_several(
     problem: Problem,
     at: Mapping[str, Array],
     goal: Goal,
-    run: Run,
+    how: RunOptions,
     timeout: float | None,
     once: Callable[[dict[str, Array], float | None], Minimum],
     callback: Callable[[Step], None] | None,
@@ -207,6 +227,6 @@ def from_several(
     """The best of the runs from several starts."""
     from tapecli.problem import starts
 
-    found = list(starts.points(problem, at, run.starts, seed_of(problem, goal, run)))
+    found = list(starts.points(problem, at, how.starts, seed_of(problem, goal, how)))
     sign = -1.0 if goal.kind == "maximize" else 1.0
-    return starts.minimize(once, found, run.jobs, timeout, sign, callback)
+    return starts.minimize(once, found, how.jobs, timeout, sign, callback)

@@ -68,7 +68,12 @@ def exists(path: str) -> TapeError:
 def open_log(path: str, force: bool, append: bool = False) -> TextIO:
     """A file that grows as lines come in, for logs."""
     try:
-        return open(path, "a" if append else "w" if force or _special(path) else "x", encoding="utf-8", errors="backslashreplace")
+        return open(
+            path,
+            "a" if append else "w" if force or _special(path) else "x",
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
     except FileExistsError:
         raise exists(path) from None
     except OSError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tapecli.problem.curves import Fitted
 
 BLUE, ORANGE, GREY, DARK = "#1f5fa8", "#d9631e", "#9aa3ad", "#30363d"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.edgecolor": GREY,
@@ -34,9 +34,7 @@ STYLE = {
 }
 
 
-def picture(
-    title: str, rows: Sequence[tuple[int, float, float]], of: str, fit: Fitted | None, kind: str
-) -> bytes:
+def picture(title: str, rows: Sequence[tuple[int, float, float]], of: str, fit: Fitted | None, kind: str) -> bytes:
     """The picture of a run in the format `kind`: png, svg or pdf."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg

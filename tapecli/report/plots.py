@@ -50,7 +50,7 @@ class Plot:
         from tapecli.report.sketch import Series, logarithmic, sketch
 
         columns = min(shutil.get_terminal_size().columns, COLUMNS)
-        rows = [row for row in self.curve.rows]
+        rows = self.curve.rows
         steps = [float(step) for step, _, _ in rows]
         values, norms = [value for _, value, _ in rows], [norm for _, _, norm in rows]
         parts = []

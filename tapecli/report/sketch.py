@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import ceil, floor, isfinite, log10
 from typing import NamedTuple
 
@@ -131,7 +132,7 @@ def _label(tick: float, ticks: Sequence[float], log: bool) -> str:
     """A tick as text, of a logarithm the number itself."""
     if log:
         return f"{10.0**tick:.3g}"
-    step = min((b - a for a, b in zip(ticks, ticks[1:], strict=False)), default=1.0)
+    step = min((b - a for a, b in pairwise(ticks)), default=1.0)
     if max(map(abs, ticks)) >= 1e6 or step < 1e-5:
         return f"{tick:.6g}"
     return f"{tick:.{max(0, -floor(log10(step) + 1e-9))}f}"

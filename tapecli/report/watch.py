@@ -57,10 +57,7 @@ class Watch:
 
     def due(self, number: int) -> bool:
         """Whether anybody wants this step."""
-        for due in self._dues:  # all on one line would call them all
-            if due(number):
-                return True
-        return False
+        return any(due(number) for due in self._dues)
 
     def __call__(self, step: Step) -> None:
         if self._log is not None:

@@ -1,4 +1,4 @@
-"""What is done to a graph before it is planned: ops written out in others, and what each node then is to the planner."""
+"""Before a graph is planned: ops written out in others, and what each node then is to the planner."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def domain_points(shape: Shape) -> Coords:
 
 
 def thin(node: Node) -> bool:
-    """Whether a reshaping only adds or takes away dimensions of one entry."""
-    return isinstance(node.op.native, View) and effective(node.shape) == effective(node.args[0].shape)
+    """Whether a node only adds or takes away dimensions of one entry."""
+    return isinstance(node.op.native, (View, Reduces)) and effective(node.shape) == effective(node.args[0].shape)
 
 
 def moves(node: Node) -> bool:
@@ -111,7 +111,14 @@ def kind(node: Node) -> str:
     if node.op.kind == "elementwise":
         return "elementwise"
     names = {View: "view", Reduces: "reduces", Pieces: "pieces", Scatters: "scatters", Repeats: "repeats"}
-    return names[type(native)]
+    return names.get(type(native), "outside")
+
+
+def seen_through(node: Node) -> Node:
+    """The node of whose memory NumPy sees `node` as a view."""
+    while (isinstance(node.op.native, Moves) and node.op.native.view) or isinstance(node.op.native, View):
+        node = node.args[0]
+    return node
 
 
 @cache

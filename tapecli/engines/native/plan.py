@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tapecli.core import Shape
-from tapecli.engines.native.lower import cheap, domain_points, effective, kind, source
+from tapecli.engines.native.lower import cheap, domain_points, effective, kind, seen_through, source
 from tapecli.graph import LITERAL, Node, needed
 from tapecli.ops.lowering import Coords, Guard, broadcast_from
 
@@ -186,6 +186,8 @@ class Plan:
     def _expand(self, task: Task) -> None:
         if task.alone:
             for arg in task.node.args:
+                if task.what == "outside":
+                    arg = seen_through(arg)
                 self._store(arg)
                 task.reads.append((self.root(arg), None))
             return
