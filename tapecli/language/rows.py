@@ -63,7 +63,8 @@ class Rows:
             move = self._moves[node.index]
             graph.here = node.place
             if node.op is LITERAL:
-                built[node.index] = graph.literal(node.params["value"])
+                value = node.params["value"]
+                built[node.index] = graph.literal(value if move.axis is None else value.take(range(size), move.axis))
             elif node.op is INPUT:
                 name = node.params["name"]
                 inputs[name] = built[node.index] = graph.input(name, _with(node.shape, move.axis, size))
@@ -81,6 +82,8 @@ class Rows:
     def _move(self, node: Node) -> Move:
         if node.op is INPUT:
             return Move(0 if node.params["name"] in self.names else None)
+        if node.op is LITERAL:
+            return Move(_constant_along(node, self.count))
         axes = [self._moves[arg.index].axis for arg in node.args]
         n = self.count
         if node.op.name == "broadcast" and axes[0] is None:
@@ -126,6 +129,13 @@ class Rows:
         if value is None or bool((value != value.take([0], axis=axis)).any()):
             raise _refused(node, _what(arg, self.count))
         self._cuts[node.index, position] = axis
+
+
+def _constant_along(node: Node, n: int) -> int | None:
+    """The axis of a literal that is as long as there are rows, and along which it is the same."""
+    value = node.params["value"]
+    same = [k for k, length in enumerate(value.shape) if length == n and bool((value == value.take([0], axis=k)).all())]
+    return same[0] if len(same) == 1 else None
 
 
 def _rows_of(formula: Formula, order: Sequence[Node]) -> tuple[int, tuple[str, ...]]:

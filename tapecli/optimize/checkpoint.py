@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
@@ -195,12 +195,16 @@ def hashed(*arrays: Array | str) -> str:
 
 class Keeper:
     """Writes checkpoints of one run while it goes on: every `every` seconds, less often where that would take more
-    than a small share of the time. It is called between steps."""
+    than a small share of the time. It is called between steps. `before` is called before each: what else is written
+    about the run must not stay behind its state."""
 
-    def __init__(self, path: str, identity: dict[str, str], every: float) -> None:
+    def __init__(
+        self, path: str, identity: dict[str, str], every: float, before: Callable[[], None] | None = None
+    ) -> None:
         self.path = path
         self.identity = identity
         self.every = every
+        self._before = before
         self._due = time.monotonic() + every
         self._written: State | None = None
 
@@ -212,6 +216,8 @@ class Keeper:
         if state is self._written:
             return
         begin = time.monotonic()
+        if self._before is not None:
+            self._before()
         write(self.path, Saved(self.identity, state, best))
         self._written = state
         end = time.monotonic()

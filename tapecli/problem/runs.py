@@ -118,7 +118,7 @@ def watched(callback: Callable[[Step], None] | None, told: Callable[[State], Ste
 
 class Watched:
     """Tells a callback of steps: of all, or, where it has a method `due(number)`, of those that this is true for, and
-    of the last one. Making a `Step` takes longer than asking."""
+    of the last one. Making a `Step` takes longer than asking. A method `flush()` is called before each checkpoint."""
 
     def __init__(self, callback: Callable[[Step], None], told: Callable[[State], Step]) -> None:
         self._callback = callback
@@ -130,6 +130,12 @@ class Watched:
         if self._due is None or self._due(state.step):
             self._last = state.step
             self._callback(self._told(state))
+
+    def flush(self) -> None:
+        """What was told so far is to be safe."""
+        flush: Callable[[], None] | None = getattr(self._callback, "flush", None)
+        if flush is not None:
+            flush()
 
     def end(self, state: State) -> None:
         """The run is over at this state."""
@@ -178,7 +184,7 @@ def _kept(
         saved, note = checkpoint.latest(path, identity)
     elif os.path.lexists(path) and not how.force:
         raise TapeError("file", f"{path} exists already", hint="--resume goes on from it, --force replaces it")
-    keeper = checkpoint.Keeper(path, identity, how.checkpoint_every)
+    keeper = checkpoint.Keeper(path, identity, how.checkpoint_every, None if see is None else see.flush)
     state, best = (None, None) if saved is None else (saved.state, saved.best)
     ending = loop.run(method, target, limits, see, keeper, state, best)
     keeper.write(ending.state, ending.best)

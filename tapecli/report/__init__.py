@@ -215,7 +215,7 @@ class Report:
         code, error, warning = verdicts.of_minimum(r, tolerance_asked)
         if warning is not None:
             self._warnings.append(warning)
-        fields = records.of_minimum(r) if self.style.json else {}
+        fields = records.of_minimum(r) | (records.of_minima(r) if r.starts > 1 or r.minima else {}) if self.style.json else {}
         sentence = STOP_REASONS.get(r.stop_reason, r.stop_reason)
         self._result(fields, lambda: shown.of_minimum(r, sentence), r, row, error, code)
         if warning is not None and not self.style.quiet:

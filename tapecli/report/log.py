@@ -48,7 +48,12 @@ class Log:
             self._due = now + FLUSH
 
     def flush(self) -> None:
+        """What was written so far is on the disk."""
         self._stream.flush()
+        try:
+            os.fsync(self._stream.fileno())
+        except OSError:  # a pipe, a terminal
+            pass
 
     def close(self) -> None:
         self._stream.close()

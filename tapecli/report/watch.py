@@ -59,6 +59,11 @@ class Watch:
         """Whether anybody wants this step."""
         return any(due(number) for due in self._dues)
 
+    def flush(self) -> None:
+        """A checkpoint is about to be written."""
+        if self._log is not None:
+            self._log.flush()
+
     def __call__(self, step: Step) -> None:
         if self._log is not None:
             self._log.step(step, self._row)
