@@ -76,9 +76,28 @@ def minimize(problem: Problem, v: Any, at: Point | None, row: int | None, report
         options=v["options"] or None,
         callback=report.watcher(row),
         timeout=v["timeout"],
+        sensitivity=v["sensitivity"],
     )
     goal = problem.formula.goal
     report.minimum(r, row, tolerance_asked=v["tol"] is not None or (goal is not None and "tol" in goal.settings))
+
+
+def fit(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
+    r = problem.fit(
+        method=v["method"],
+        at=at,
+        steps=v["steps"],
+        tol=v["tol"],
+        loss=v["loss"],
+        loss_scale=v["loss_scale"],
+        confidence=v["confidence"],
+        profile=v["profile"],
+        sigma_known=v["sigma_known"],
+        callback=report.watcher(row),
+        timeout=v["timeout"],
+    )
+    goal = problem.formula.goal
+    report.fit(r, row, tolerance_asked=v["tol"] is not None or (goal is not None and "tol" in goal.settings))
 
 
 def trace(problem: Problem, v: Any, report: Report) -> None:
@@ -120,6 +139,7 @@ BODIES = {
     "hess": hessian,
     "jac": jacobian,
     "minimize": minimize,
+    "fit": fit,
     "check": check,
 }
 

@@ -32,7 +32,8 @@ class Output(NamedTuple):
 
 class Goal(NamedTuple):
     """The objective: `kind` is minimize, maximize or fit. `method` and `options` come from `using`, `settings` are
-    steps, tol and the like."""
+    steps, tol and the like. Of a fit, `residuals` are divided by sigma; `observed` is its left side, `difference` left
+    minus right, `weights` what each square of a difference counts (None: 1)."""
 
     kind: str
     output: Output
@@ -41,6 +42,9 @@ class Goal(NamedTuple):
     settings: dict[str, Any]
     residuals: Node | None
     place: Place
+    observed: Node | None = None
+    difference: Node | None = None
+    weights: Node | None = None
 
 
 class Expected(NamedTuple):

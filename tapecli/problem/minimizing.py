@@ -65,29 +65,34 @@ def minimize(
         raise TapeError("usage", f"`{problem.name}` has nothing to minimise", hint="add a line: minimize y")
     sign = -1.0 if goal.kind == "maximize" else 1.0
     run = run_of(problem, at, target_of(problem, at, sign), sign, method, steps, tol, options, callback, timeout)
-    names, best = run.target.names, run.ending.best or run.ending.state
-    at_end = dict(zip(names, run.at, strict=True))
     moved = None
     if sensitivity:
         from tapecli.problem.sensitivity import sensitivities
 
-        moved = sensitivities(problem, {**at, **at_end}, sensitivity, sign)
+        moved = sensitivities(problem, at, run, sensitivity)
     trouble = None
     if run.stop_reason == "nonfinite":
         from tapecli.problem.trouble import trouble_of
 
         trouble = trouble_of(problem, at, run, sign)
+    result = told(problem, goal.output.name, run, sign, time.perf_counter() - begin)
+    return result._replace(sensitivity=moved, trouble=trouble)
+
+
+def told(problem: Problem, name: str, run: Run, sign: float, seconds: float) -> Minimum:
+    """A run as a result."""
+    names, best, last = run.target.names, run.ending.best or run.ending.state, run.ending.state
     return Minimum(
-        of=goal.output.name,
+        of=name,
         method=run.method.name,
-        steps=run.ending.state.step,
-        evaluations=run.ending.state.evaluations,
+        steps=last.step,
+        evaluations=last.evaluations,
         stop_reason=run.stop_reason,
         converged=run.converged,
         value=sign * run.end.value,
-        at=at_end,
+        at=dict(zip(names, run.at, strict=True)),
         gradient_norm=run.end.gradient_norm,
-        seconds=time.perf_counter() - begin,
+        seconds=seconds,
         best_value=sign * best.value,
         best_at=dict(zip(names, best.x, strict=True)),
         traces=run.target.traces,
@@ -96,8 +101,6 @@ def minimize(
         chosen=run.why,
         evidence=run.evidence,
         violation=run.end.violation if run.target.constraints is not None else None,
-        sensitivity=moved,
-        trouble=trouble,
     )
 
 

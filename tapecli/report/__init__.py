@@ -9,7 +9,7 @@ from tapecli.errors import TapeError
 from tapecli.report.text import clean, count, guard
 
 if TYPE_CHECKING:
-    from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
+    from tapecli.problem.results import Check, Derivatives, Evaluation, Fit, Minimum, Step
     from tapecli.problem.sparse import Coordinates
     from tapecli.report.faults import Fault
     from tapecli.report.log import Log
@@ -217,6 +217,19 @@ class Report:
         fields = records.of_minimum(r) if self.style.json else {}
         sentence = STOP_REASONS.get(r.stop_reason, r.stop_reason)
         self._result(fields, lambda: shown.of_minimum(r, sentence), r, row, error, code)
+        if warning is not None and not self.style.quiet:
+            self.fault(warning)
+
+    def fit(self, r: Fit, row: int | None, tolerance_asked: bool) -> None:
+        from tapecli.problem.results import STOP_REASONS
+        from tapecli.report import fits, verdicts
+
+        code, error, warning = verdicts.of_minimum(r.minimum, tolerance_asked)
+        if warning is not None:
+            self._warnings.append(warning)
+        fields = fits.record(r) if self.style.json else {}
+        sentence = STOP_REASONS.get(r.stop_reason, r.stop_reason)
+        self._result(fields, lambda: fits.lines(r, sentence), r, row, error, code)
         if warning is not None and not self.style.quiet:
             self.fault(warning)
 

@@ -105,8 +105,28 @@ def of_minimum(r: Minimum, sentence: str) -> list[str]:
         lines += [f"best seen: {r.of} = {text_of(r.best_value, single)} at", *block(r.best_at, single)]
     lines.append("")
     work = [count(r.steps, "step"), count(r.evaluations, "evaluation"), seconds(r.seconds)]
-    lines.append(f"{r.method}: {', '.join(work)}")
+    lines.append(f"{r.method}{f' ({r.chosen})' if r.chosen else ''}: {', '.join(work)}")
     lines.append(f"{sentence}; the gradient norm is {rough(r.gradient_norm)}")
+    return lines + evidence(r) + _sensitivity(r, single)
+
+
+def evidence(r: Minimum) -> list[str]:
+    """What derivatives say of the point, in a line."""
+    if r.evidence is None:
+        return []
+    said = {"minimum": "a minimum", "saddle": "a saddle", "slope": "not stationary"}
+    line = f"by its exact derivatives the point is {said.get(r.evidence.kind, 'not decided')}"
+    if r.evidence.distance is not None:
+        line += f", and the optimum about {rough(r.evidence.distance)} away (relative)"
+    if r.violation is not None:
+        line += f"; constraints are violated by {rough(r.violation)} at most"
+    return [line]
+
+
+def _sensitivity(r: Minimum, single: bool) -> list[str]:
+    lines = []
+    for name, moved in (r.sensitivity or {}).items():
+        lines += [f"derivative of the optimum to {name}", *block(moved, single)]
     return lines
 
 
