@@ -59,6 +59,8 @@ _AT = "where: x=1.5, the name of a point, or @points.csv for every row; repeatab
 _METHOD = "how to minimise; auto chooses by the problem, and says what it chose"
 _SENSITIVITY = "the derivative of the optimum to these constants, comma-separated"
 _LOSS = "what large residuals count: linear (least squares), soft_l1, huber, cauchy or arctan"
+_SCALE = "the residual at which a loss begins to count less"
+_SURE = "how sure the intervals are, between 0 and 1"
 _KNOWN = "take the sigmas as they are, not only their ratios"
 #: The names of `tapecli.optimize.losses`, which a test compares; importing it here would start slowly.
 LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan")
@@ -82,8 +84,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("log_every", "--log-every", "integer", 1, "N", "log every N-th step only", "minimize fit"),
     Option("sensitivity", "--sensitivity", "texts", (), "NAMES", _SENSITIVITY, "minimize"),
     Option("loss", "--loss", "choice", "linear", "LOSS", _LOSS, "fit", LOSSES),
-    Option("loss_scale", "--loss-scale", "number", 1.0, "NUMBER", "the residual at which a loss begins to count less", "fit"),
-    Option("confidence", "--confidence", "number", 0.95, "NUMBER", "how sure the intervals are, between 0 and 1", "fit"),
+    Option("loss_scale", "--loss-scale", "number", 1.0, "NUMBER", _SCALE, "fit"),
+    Option("confidence", "--confidence", "number", 0.95, "NUMBER", _SURE, "fit"),
     Option("profile", "--profile", "flag", False, "", "intervals from the profile of the sum of squares", "fit"),
     Option("sigma_known", "--sigma-known", "flag", False, "", _KNOWN, "fit"),
     Option(

@@ -177,7 +177,7 @@ class Squares:
         if found is None:
             return None
         curvatures, basis, kept = found
-        if curvatures.size and curvatures[0] <= 1e-10 or (self.exact and not np.all(kept)):
+        if (curvatures.size and curvatures[0] <= 1e-10) or (self.exact and not np.all(kept)):
             bent = self._bent()
             if bent is not None:
                 return bent

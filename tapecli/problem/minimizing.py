@@ -133,16 +133,22 @@ def run_of(
     problem.runner.traces += target.traces
     last, best = ending.state, ending.best or ending.state
     point, end, reason = ending.at, last, ending.stop_reason
-    passed = best is not last and (best.value < last.value or best.violation < last.violation)
     # numbers that ran off are no answer; and who left the choice to us, or took a method whose path is no end in
     # itself, wants the lowest point
-    if not loop.finite(last) or (passed and (why is not None or not methods.is_first_order(chosen.name))):
+    if not loop.finite(last) or (_passed(last, best) and (why is not None or not methods.is_first_order(chosen.name))):
         point, end = best.x, best
     evidence = _evidence(target, end, point, limits.tol) if reason in DONE and loop.finite(end) else None
     converged = evidence is not None and evidence.holds and end.violation <= loop.FEASIBLE
     if reason == "stalled" and converged:
         reason = "step_tolerance"
     return Run(chosen, why, target, ending, reason, end, point, evidence, converged, limits)
+
+
+def _passed(last: State, best: State) -> bool:
+    """Whether the best point is better than the last one. At the end of a polish the last digits of the value are
+    rounding, and those of the point are not: there the last point is the better one."""
+    slack = 1e-9 * abs(last.value) if last.stop else 0.0
+    return best is not last and (best.value < last.value - slack or best.violation < 0.1 * last.violation)
 
 
 def _evidence(target: Target, end: State, point: Sequence[Array], tol: float | None) -> Evidence:
