@@ -83,9 +83,30 @@ def minimize(problem: Problem, v: Any, at: Point | None, row: int | None, report
         callback=report.watcher(row),
         timeout=v["timeout"],
         **{name: v[name] for name in RUN},
+        sensitivity=v["sensitivity"],
     )
     goal = problem.formula.goal
     report.minimum(r, row, tolerance_asked=v["tol"] is not None or (goal is not None and "tol" in goal.settings))
+    report.picture(problem, r)
+
+
+def fit(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
+    r = problem.fit(
+        method=v["method"],
+        at=at,
+        steps=v["steps"],
+        tol=v["tol"],
+        loss=v["loss"],
+        loss_scale=v["loss_scale"],
+        confidence=v["confidence"],
+        profile=v["profile"],
+        sigma_known=v["sigma_known"],
+        callback=report.watcher(row),
+        timeout=v["timeout"],
+        **{name: v[name] for name in RUN if name not in ("batch", "epochs")},
+    )
+    goal = problem.formula.goal
+    report.fit(r, row, tolerance_asked=v["tol"] is not None or (goal is not None and "tol" in goal.settings))
     report.picture(problem, r)
 
 
@@ -128,6 +149,7 @@ BODIES = {
     "hess": hessian,
     "jac": jacobian,
     "minimize": minimize,
+    "fit": fit,
     "check": check,
 }
 

@@ -91,6 +91,7 @@ def _functions(report: Report) -> None:
 def _validate(command: str, v: Values) -> None:
     """What neither reader checks."""
     v["wrt"] = names(v.get("wrt") or ())
+    v["sensitivity"] = names(v.get("sensitivity") or (), "sensitivity") or []
     ones = ("jobs", "threads", "log_every", "batch", "epochs", "starts", "max_evaluations")
     for name, least in (*((name, 1) for name in ones), ("steps", 0), ("seed", 0)):
         value: Any = v.get(name)
@@ -126,7 +127,7 @@ def _one_run(v: Values, files: int) -> None:
 
 def _watch(command: str, v: Values, report: Report) -> None:
     """The log and the progress of a minimisation, where they are wanted."""
-    if command != "minimize":
+    if command not in ("minimize", "fit"):
         return
     from tapecli.report import progress
 
@@ -170,7 +171,7 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
     if report.progress is not None:
         report.progress.begin(given.name)
     try:
-        with limited(None if command == "minimize" else v["timeout"]):
+        with limited(None if command in ("minimize", "fit") else v["timeout"]):
             from tapecli.cli.commands import run as run_command
 
             problem = load(v, given)
@@ -231,11 +232,11 @@ def _free(words: Any) -> dict[str, Any]:
     return free
 
 
-def names(words: Any) -> list[str] | None:
+def names(words: Any, option: str = "wrt") -> list[str] | None:
     """`--wrt x,y --wrt z` as one list, or None where nothing was said."""
     found = [name.strip() for word in words for name in word.split(",")]
     if not all(found):
-        raise TapeError("usage", "--wrt holds an empty name", hint="names stand between commas: --wrt x,y")
+        raise TapeError("usage", f"--{option} holds an empty name", hint=f"names stand between commas: --{option} x,y")
     return found or None
 
 

@@ -32,8 +32,9 @@ class Output(NamedTuple):
 
 class Goal(NamedTuple):
     """The objective: `kind` is minimize, maximize or fit. `method` and `options` come from `using`, `settings` are
-    steps, tol and the like. Of a fit, `sides` are what is observed and what is fitted to it, `label` is the first as it
-    is written."""
+    steps, tol and the like. Of a fit, `residuals` are divided by sigma; `observed` is its left side, `difference` left
+    minus right, `weights` what each square of a difference counts (None: 1), `fitted` its
+    right side, `label` its left side as it is written."""
 
     kind: str
     output: Output
@@ -42,7 +43,10 @@ class Goal(NamedTuple):
     settings: dict[str, Any]
     residuals: Node | None
     place: Place
-    sides: tuple[Node, Node] | None = None
+    observed: Node | None = None
+    difference: Node | None = None
+    weights: Node | None = None
+    fitted: Node | None = None
     label: str = ""
 
 

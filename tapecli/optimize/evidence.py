@@ -79,7 +79,7 @@ def judge(target: Target, x: Array, stationary: float = STATIONARY) -> Evidence:
     if least < -NEGATIVE:
         return Evidence("saddle" if distance <= stationary else "slope", distance, decrease, least)
     flat = int(np.sum(model.curvatures <= NEGATIVE * 1e-2 * greatest)) if greatest > 0 else model.curvatures.size
-    if distance > stationary:
+    if distance > stationary or model.sloping(np.abs(model.curvatures) > NOISE * greatest):
         return Evidence("slope", distance, decrease, least, flat)
     if flat:
         return Evidence("undetermined", distance, decrease, least, flat, _everywhere(target, x, free, flat))
@@ -130,6 +130,11 @@ def _of_squares(target: Target, x: Array, stationary: float) -> Evidence:
     curvatures, _, kept = found
     flat = int(np.sum(~kept))
     least = float(curvatures[0]) if curvatures.size else 0.0
+    if model.exact and (flat or least <= 1e-10):  # then it is for the second-order term to decide
+        curvatures, _ = model.whole()
+        greatest = float(np.max(np.abs(curvatures)))
+        least = float(curvatures[0]) / greatest if greatest > 0 else 0.0
+        flat = int(np.sum(curvatures <= 1e-10 * greatest)) if least >= -NEGATIVE else 0
     step = model.newton()
     if step is None:
         return Evidence("saddle" if least < -NEGATIVE else "undetermined", None, None, least, flat, harmless=False)
@@ -137,6 +142,8 @@ def _of_squares(target: Target, x: Array, stationary: float) -> Evidence:
     decrease = max(-0.5 * float(at.gradient @ step), 0.0)
     if distance > stationary:
         return Evidence("slope", distance, decrease, least, flat)
+    if least < -NEGATIVE:
+        return Evidence("saddle", distance, decrease, least)
     if flat:
         harmless = not silent and _everywhere(target, x, free, flat)
         return Evidence("undetermined", distance, decrease, least, flat, harmless)

@@ -62,7 +62,7 @@ class Lagrangian(Frozen):
 
     def init(self, target: Target, x0: Sequence[Array]) -> State:
         x = target.flat(x0)
-        value, gradient = target.gradient(x)
+        value, _ = target.gradient(x)
         c, _ = _constraints(target, x)
         size = max(float(np.max(np.abs(c), initial=0.0)) ** 2, 1e-12)
         penalty = float(np.clip(10.0 * max(1.0, abs(value)) / size, 1e-2, 1e4)) if math.isfinite(value) else 10.0

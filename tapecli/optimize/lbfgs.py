@@ -1,8 +1,8 @@
 """L-BFGS within bounds: curvature from the latest steps and changes of gradient, for many variables.
 
-The direction is that of the two-loop recursion (Nocedal and Wright, algorithm 7.4) in the variables that can move; the
-search along it, cut off at the bounds, ends where the value falls and the slope rises enough (the weak Wolfe conditions,
-by bisection: Lewis and Overton, Math. Program. 141, 2013, who show that it serves functions with kinks as well).
+The direction is that of the two-loop recursion (Nocedal and Wright, algorithm 7.4) in the variables that can move. The
+search along it, cut off at the bounds, ends where the value falls and the slope rises enough: the weak Wolfe
+conditions, by bisection (Lewis and Overton, Math. Program. 141, 2013, who show that it serves functions with kinks).
 """
 
 from __future__ import annotations

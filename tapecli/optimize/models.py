@@ -159,12 +159,28 @@ class Squares:
         curvatures, basis = np.linalg.eigh((middle + middle.T) / 2.0)
         return curvatures, basis, kept
 
+    def whole(self) -> tuple[Array, Array]:
+        """Eigenvalues and eigenvectors of half the scaled Hessian, in the basis of V."""
+        curvatures, basis = np.linalg.eigh(np.diag(self.sigma**2) + self.term)
+        return curvatures, basis
+
+    def _bent(self) -> Array | None:
+        """Newton's full step where it is the second-order term that makes the model definite."""
+        curvatures, basis = self.whole()
+        if curvatures[0] <= 1e-10 * np.max(np.abs(curvatures)):
+            return None
+        return self._out(-(basis @ ((basis.T @ (self.sigma * self._ur)) / curvatures)))
+
     def newton(self) -> Array | None:
         """Newton's full step, or None where the exact model has no minimum. Directions without influence are left."""
         found = self.core()
         if found is None:
             return None
         curvatures, basis, kept = found
+        if (curvatures.size and curvatures[0] <= 1e-10) or (self.exact and not np.all(kept)):
+            bent = self._bent()
+            if bent is not None:
+                return bent
         if curvatures.size and curvatures[0] <= 1e-10:
             return None
         p = np.zeros_like(self.sigma)
@@ -197,6 +213,10 @@ class Curved:
         self.curvatures, self.basis = np.linalg.eigh(self.matrix / np.outer(self.scale, self.scale))
         self._slopes = self.basis.T @ (self.gradient / self.scale)
 
+    def sloping(self, kept: Array) -> bool:
+        """Whether the value falls along a direction without curvature."""
+        return bool(np.any(np.abs(self._slopes[~kept]) > 1e-10 * np.max(np.abs(self._slopes), initial=0.0)))
+
     def _out(self, p: Array) -> Array:
         step = np.zeros(self._size)
         step[self.free] = (self.basis @ p) / self.scale
@@ -210,11 +230,14 @@ class Curved:
         return -float(self.gradient @ step) - 0.5 * float(step @ self.matrix @ step)
 
     def newton(self) -> Array | None:
-        """Newton's full step, or None where the model has no minimum. Flat directions are left."""
+        """Newton's full step, or None where the model has no minimum. Directions with neither slope nor curvature are
+        left."""
         greatest = np.max(np.abs(self.curvatures), initial=0.0)
         if not self.sound or np.any(self.curvatures < -NOISE * greatest):
             return None
         kept = self.curvatures > NOISE * greatest
+        if self.sloping(kept):
+            return None
         p = np.zeros_like(self._slopes)
         p[kept] = -self._slopes[kept] / self.curvatures[kept]
         return self._out(p)

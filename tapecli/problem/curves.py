@@ -3,7 +3,6 @@ with a band for its uncertainty."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +29,7 @@ class Fitted(NamedTuple):
     grid, curve        the fitted side between the observations; None where it needs all rows together
     error              standard errors of `curve`, by the delta method; None without a covariance of the parameters
     label              the left side as it is written
+    band, sure         half the width of the band that the curve lies in so surely; None where nobody knows it
     """
 
     observed: Array
@@ -40,15 +40,17 @@ class Fitted(NamedTuple):
     curve: Array | None
     error: Array | None
     label: str
+    band: Array | None = None
+    sure: float = 0.95
 
 
 def fitted(problem: Problem, at: Mapping[str, Array], covariance: Array | None = None) -> Fitted | None:
     """The fit of `problem` at a point, or None where it has no `fit`. `covariance` is that of the variables' entries in
     the order of the file, parameters on a bound having rows of 0."""
     goal = problem.formula.goal
-    if goal is None or goal.sides is None:
+    if goal is None or goal.observed is None or goal.fitted is None:
         return None
-    left, right = goal.sides
+    left, right = goal.observed, goal.fitted
     leaves = problem.runner.leaves()
     arrays = problem.runner.arrays(leaves, at)
     run = problem.runner.function([left, right], [node for _, node in leaves])
@@ -111,23 +113,3 @@ def _error(f: Callable[..., Any], point: Mapping[str, Array], covariance: Array)
     if jacobian.shape[1] != len(covariance):
         return None
     return np.asarray(np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", jacobian, covariance, jacobian), 0.0)))
-
-
-def quantile(freedom: float, level: float = 0.95) -> float:
-    """The two-sided quantile of Student's t for `freedom` degrees, by bisection of its distribution function, which is
-    integrated by Gauss and Legendre's rule after the substitution t = sqrt(freedom) tan(angle)."""
-    if not freedom >= 1 or math.isinf(freedom):
-        from statistics import NormalDist
-
-        return NormalDist().inv_cdf(0.5 + level / 2)
-    nodes, weights = np.polynomial.legendre.leggauss(200)
-
-    def below(angle: float) -> float:
-        u = (nodes + 1.0) * angle / 2.0
-        return float(np.sum(weights * np.cos(u) ** (freedom - 1.0)) * angle / 2.0)
-
-    whole, low, high = below(math.pi / 2), 0.0, math.pi / 2
-    for _ in range(80):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if below(middle) < level * whole else (low, middle)
-    return math.sqrt(freedom) * math.tan(low)

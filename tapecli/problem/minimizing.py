@@ -79,29 +79,34 @@ def minimize(
     # rows by rows nothing is asked of all data at once
     target = target_of(problem, at, sign, squares=runs.batched(goal, how) is None)
     run = run_of(problem, at, target, sign, method, steps, tol, options, callback, timeout, how)
-    names, best = run.target.names, run.ending.best or run.ending.state
-    at_end = dict(zip(names, run.at, strict=True))
     moved = None
     if sensitivity:
         from tapecli.problem.sensitivity import sensitivities
 
-        moved = sensitivities(problem, {**at, **at_end}, sensitivity, sign)
+        moved = sensitivities(problem, at, run, sensitivity)
     trouble = None
     if run.stop_reason == "nonfinite":
         from tapecli.problem.trouble import trouble_of
 
         trouble = trouble_of(problem, at, run, sign)
+    result = told(problem, goal.output.name, run, sign, time.perf_counter() - begin)
+    return result._replace(sensitivity=moved, trouble=trouble)
+
+
+def told(problem: Problem, name: str, run: Run, sign: float, seconds: float) -> Minimum:
+    """A run as a result."""
+    names, best, last = run.target.names, run.ending.best or run.ending.state, run.ending.state
     return Minimum(
-        of=goal.output.name,
+        of=name,
         method=run.method.name,
-        steps=run.ending.state.step,
-        evaluations=run.ending.state.evaluations,
+        steps=last.step,
+        evaluations=last.evaluations,
         stop_reason=run.stop_reason,
         converged=run.converged,
         value=sign * run.end.value,
-        at=at_end,
+        at=dict(zip(names, run.at, strict=True)),
         gradient_norm=run.end.gradient_norm,
-        seconds=time.perf_counter() - begin,
+        seconds=seconds,
         best_value=sign * best.value,
         best_at=dict(zip(names, best.x, strict=True)),
         traces=run.target.traces,
@@ -110,8 +115,6 @@ def minimize(
         chosen=run.why,
         evidence=run.evidence,
         violation=run.end.violation if run.target.constraints is not None else None,
-        sensitivity=moved,
-        trouble=trouble,
         notes=run.notes,
     )
 
@@ -151,10 +154,9 @@ def run_of(
     problem.runner.traces += target.traces
     last, best = ending.state, ending.best or ending.state
     point, end, reason = ending.at, last, ending.stop_reason
-    passed = best is not last and (best.value < last.value or best.violation < last.violation)
     # numbers that ran off are no answer; and who left the choice to us, or took a method whose path is no end in
     # itself, wants the lowest point
-    if not loop.finite(last) or (passed and (why is not None or not methods.is_first_order(chosen.name))):
+    if not loop.finite(last) or (_passed(last, best) and (why is not None or not methods.is_first_order(chosen.name))):
         point, end = best.x, best
     if isinstance(chosen, MiniBatches):  # its tolerance is tested by the gradient of all rows, and that is all there is
         return Run(chosen, why, target, ending, reason, end, point, None, reason == DONE[0], limits, notes)
@@ -163,6 +165,13 @@ def run_of(
     if reason == "stalled" and converged:
         reason = "step_tolerance"
     return Run(chosen, why, target, ending, reason, end, point, evidence, converged, limits, notes)
+
+
+def _passed(last: State, best: State) -> bool:
+    """Whether the best point is better than the last one. At the end of a polish the last digits of the value are
+    rounding, and those of the point are not: there the last point is the better one."""
+    slack = 1e-9 * abs(last.value) if last.stop else 0.0
+    return best is not last and (best.value < last.value - slack or best.violation < 0.1 * last.violation)
 
 
 def _evidence(target: Target, end: State, point: Sequence[Array], tol: float | None) -> Evidence:

@@ -99,6 +99,65 @@ class Minimum(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class Parameter(NamedTuple):
+    """A parameter of a fit, all of its shape: NaN stands for a number that there is not. `at_bound` is true where the
+    value lies on a bound that it would go beyond; such a parameter counts as fixed."""
+
+    value: Array
+    standard_error: Array
+    lower: Array
+    upper: Array
+    at_bound: Array
+
+
+class Fit(NamedTuple):
+    """A fit: how the minimisation ended, and what it says of the parameters.
+
+    names         of the entries of all parameters, in the order of the rows of `covariance` and `correlation`
+    runs          the test of runs: runs, expected, p_value; None where there are too few signs
+    undetermined  what these data determine where they do not determine every parameter, else None
+    interval      of what kind `lower` and `upper` are: t, normal or profile
+    """
+
+    minimum: Minimum
+    parameters: dict[str, Parameter]
+    residual_sum_of_squares: float
+    residual_standard_deviation: float
+    degrees_of_freedom: int
+    observations: int
+    names: tuple[str, ...]
+    covariance: Array
+    correlation: Array
+    r_squared: float
+    aic: float
+    bic: float
+    runs: dict[str, float] | None
+    undetermined: str | None
+    confidence: float
+    interval: str
+    loss: str
+
+    @property
+    def at(self) -> dict[str, Array]:
+        return self.minimum.at
+
+    @property
+    def stop_reason(self) -> str:
+        return self.minimum.stop_reason
+
+    @property
+    def converged(self) -> bool:
+        return self.minimum.converged
+
+    @property
+    def dtype(self) -> str:
+        return self.minimum.dtype
+
+    @property
+    def engine(self) -> str:
+        return self.minimum.engine
+
+
 #: why a minimisation stopped -> the sentence that people read
 STOP_REASONS: dict[str, str] = {
     "steps": "all steps that were asked for are done",

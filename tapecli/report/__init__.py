@@ -10,7 +10,7 @@ from tapecli.report.text import clean, count, guard
 
 if TYPE_CHECKING:
     from tapecli.problem import Problem
-    from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
+    from tapecli.problem.results import Check, Derivatives, Evaluation, Fit, Minimum, Step
     from tapecli.problem.sparse import Coordinates
     from tapecli.report.faults import Fault
     from tapecli.report.log import Log
@@ -215,13 +215,28 @@ class Report:
         code, error, warning = verdicts.of_minimum(r, tolerance_asked)
         if warning is not None:
             self._warnings.append(warning)
-        fields = records.of_minimum(r) | (records.of_minima(r) if r.starts > 1 or r.minima else {}) if self.style.json else {}
+        fields = records.of_minimum(r) if self.style.json else {}
         sentence = STOP_REASONS.get(r.stop_reason, r.stop_reason)
         self._result(fields, lambda: shown.of_minimum(r, sentence), r, row, error, code)
         if warning is not None and not self.style.quiet:
             self.fault(warning)
 
-    def picture(self, problem: Problem, r: Minimum) -> None:
+    def fit(self, r: Fit, row: int | None, tolerance_asked: bool) -> None:
+        from tapecli.problem.results import STOP_REASONS
+        from tapecli.report import fits, verdicts
+
+        for note in r.minimum.notes:
+            self.warn(verdicts.remark(note))
+        code, error, warning = verdicts.of_minimum(r.minimum, tolerance_asked)
+        if warning is not None:
+            self._warnings.append(warning)
+        fields = fits.record(r) if self.style.json else {}
+        sentence = STOP_REASONS.get(r.stop_reason, r.stop_reason)
+        self._result(fields, lambda: fits.lines(r, sentence), r, row, error, code)
+        if warning is not None and not self.style.quiet:
+            self.fault(warning)
+
+    def picture(self, problem: Problem, r: Minimum | Fit) -> None:
         """The plot of a run, where one is asked for; the result itself has been told."""
         if self.plot is None:
             return

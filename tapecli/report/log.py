@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -50,10 +51,8 @@ class Log:
     def flush(self) -> None:
         """What was written so far is on the disk."""
         self._stream.flush()
-        try:
+        with suppress(OSError):  # a pipe, a terminal
             os.fsync(self._stream.fileno())
-        except OSError:  # a pipe, a terminal
-            pass
 
     def close(self) -> None:
         self._stream.close()

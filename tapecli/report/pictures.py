@@ -48,7 +48,7 @@ def picture(title: str, rows: Sequence[tuple[int, float, float]], of: str, fit: 
         axes = list(figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
         if fit is not None:
             _fit(axes[0], axes[1], fit)
-        _convergence(axes[-2], axes[-1], rows, of if of[:1] != "_" else "value")
+        _convergence(axes[-2], axes[-1], rows, of)
         figure.suptitle(_plain(title), fontsize=12, color=DARK)
         figure.align_ylabels(axes)
         out = io.BytesIO()
@@ -71,9 +71,10 @@ def _fit(main: Any, rest: Any, fit: Fitted) -> None:
         return
     if fit.grid is not None and fit.curve is not None:
         main.plot(fit.grid, fit.curve, color=ORANGE, lw=1.8, label="fit", zorder=3)
-        if fit.error is not None:
-            low, high = fit.curve - fit.error, fit.curve + fit.error
-            main.fill_between(fit.grid, low, high, color=ORANGE, alpha=0.22, lw=0, label="95 % confidence", zorder=2)
+        if fit.band is not None:
+            low, high = fit.curve - fit.band, fit.curve + fit.band
+            label = f"{100 * fit.sure:g} % confidence"
+            main.fill_between(fit.grid, low, high, color=ORANGE, alpha=0.22, lw=0, label=label, zorder=2)
     else:
         order = np.argsort(fit.x)
         main.plot(fit.x[order], fit.fitted[order], color=ORANGE, lw=1.8, label="fit", zorder=3)

@@ -16,7 +16,7 @@ from tapecli.report.watch import Curve
 if TYPE_CHECKING:
     from tapecli.problem import Problem
     from tapecli.problem.curves import Fitted
-    from tapecli.problem.results import Minimum
+    from tapecli.problem.results import Fit, Minimum
 
 #: What a name may end in.
 KINDS = (".png", ".svg", ".pdf")
@@ -45,9 +45,11 @@ class Plot:
         if not os.path.isdir(os.path.dirname(path) or "."):
             raise TapeError("file", f"{path} cannot be written: there is no such folder")
 
-    def lines(self, problem: Problem, r: Minimum, unicode: bool) -> list[str]:
+    def lines(self, problem: Problem, r: Minimum | Fit, unicode: bool) -> list[str]:
         """The plot as text."""
         from tapecli.report.sketch import Series, logarithmic, sketch
+
+        least = least_of(r)
 
         columns = min(shutil.get_terminal_size().columns, COLUMNS)
         rows = self.curve.rows
@@ -60,23 +62,52 @@ class Plot:
             if fit.grid is not None and fit.curve is not None:
                 drawn.insert(0, Series(fit.grid.tolist(), fit.curve.tolist()))
             parts.append(sketch(clean(fit.label), drawn, clean(fit.name), columns, ROWS, unicode))
-        for title, ys in ((clean(r.of) if r.of[:1] != "_" else "value", values), ("gradient norm", norms)):
+        for title, ys in ((named(least), values), ("gradient norm", norms)):
             log = logarithmic([y for y in ys if y > 0]) and (title == "gradient norm" or min(ys) > 0)
             parts.append(sketch(title, [Series(steps, ys)], "step", columns, ROWS, unicode, log))
         return [line for part in parts for line in ("", *part)]
 
-    def write(self, problem: Problem, r: Minimum, file: str) -> None:
+    def write(self, problem: Problem, r: Minimum | Fit, file: str) -> None:
         """The plot as a file."""
         from tapecli.report.pictures import picture
 
-        said = f"{os.path.basename(file)}: {r.method}, {count(r.steps, 'step')}"
-        title = f"{said}, {r.of if r.of[:1] != '_' else 'value'} = {rough(r.value)}"
+        least = least_of(r)
+        said = f"{os.path.basename(clean(file))}: {least.method}, {count(least.steps, 'step')}"
+        title = f"{said}, {named(least)} = {rough(least.value)}"
         kind = os.path.splitext(self.path)[1][1:].lower()
-        write_whole(self.path, picture(title, self.curve.rows, r.of, fitted_of(problem, r), kind), self.force)
+        write_whole(self.path, picture(title, self.curve.rows, named(least), fitted_of(problem, r), kind), self.force)
 
 
-def fitted_of(problem: Problem, r: Minimum) -> Fitted | None:
-    """The fit at the point where the run ended."""
+def least_of(r: Minimum | Fit) -> Minimum:
+    """The minimisation that a result is of."""
+    from tapecli.problem.results import Fit
+
+    return r.minimum if isinstance(r, Fit) else r
+
+
+def named(r: Minimum) -> str:
+    """What the objective is called."""
+    return clean(r.of) if r.of[:1] != "_" else "value"
+
+
+def fitted_of(problem: Problem, r: Minimum | Fit) -> Fitted | None:
+    """The fit at the point where the run ended, with its band where every free parameter is determined."""
+    import numpy as np
+
     from tapecli.problem.curves import fitted
+    from tapecli.problem.results import Fit
+    from tapecli.problem.student import quantile
 
-    return fitted(problem, r.at, getattr(r, "covariance", None))
+    if not isinstance(r, Fit):
+        return fitted(problem, r.at)
+    covariance = r.covariance.copy()
+    held = np.concatenate([np.asarray(p.at_bound).reshape(-1) for p in r.parameters.values()])
+    covariance[held, :] = covariance[:, held] = 0.0
+    if not np.all(np.isfinite(covariance)):
+        return fitted(problem, r.at)
+    found = fitted(problem, r.at, covariance)
+    if found is None or found.error is None:
+        return found
+    freedom = float("inf") if r.interval == "normal" else float(r.degrees_of_freedom)
+    reach = quantile(0.5 + r.confidence / 2.0, freedom)
+    return found._replace(band=reach * found.error, sure=r.confidence)

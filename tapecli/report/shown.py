@@ -105,17 +105,37 @@ def of_minimum(r: Minimum, sentence: str) -> list[str]:
         lines += [f"{r.of} = {text_of(r.value, single)} at", *block(r.at, single)]
     if _better(r):
         lines += [f"best seen: {r.of} = {text_of(r.best_value, single)} at", *block(r.best_at, single)]
-    if r.starts > 1 or r.minima:
-        lines += ["", *_minima(r, single)]
-    lines.append("")
+    lines += [*minima(r), ""]
     work = [count(r.steps, "step"), count(r.evaluations, "evaluation"), seconds(r.seconds)]
-    lines.append(f"{r.method}: {', '.join(work)}")
+    lines.append(f"{r.method}{f' ({r.chosen})' if r.chosen else ''}: {', '.join(work)}")
     lines.append(f"{sentence}; the gradient norm is {rough(r.gradient_norm)}")
+    return lines + evidence(r) + _sensitivity(r, single)
+
+
+def evidence(r: Minimum) -> list[str]:
+    """What derivatives say of the point, in a line."""
+    if r.evidence is None:
+        return []
+    said = {"minimum": "a minimum", "saddle": "a saddle", "slope": "not stationary"}
+    line = f"by its exact derivatives the point is {said.get(r.evidence.kind, 'not decided')}"
+    if r.evidence.distance is not None:
+        line += f", and the optimum about {rough(r.evidence.distance)} away (relative)"
+    if r.violation is not None:
+        line += f"; constraints are violated by {rough(r.violation)} at most"
+    return [line]
+
+
+def _sensitivity(r: Minimum, single: bool) -> list[str]:
+    lines = []
+    for name, moved in (r.sensitivity or {}).items():
+        lines += [f"derivative of the optimum to {name}", *block(moved, single)]
     return lines
 
 
-def _minima(r: Minimum, single: bool) -> list[str]:
-    """What several starts found, best first."""
+def minima(r: Minimum) -> list[str]:
+    """What several starts found, best first, where there were several."""
+    if r.starts == 1 and not r.minima:
+        return []
     unfinished = r.starts - sum(m.found for m in r.minima)
     said = f"{len(r.minima)} {'minimum' if len(r.minima) == 1 else 'minima'} from {count(r.starts, 'start')}"
     if unfinished:
@@ -124,7 +144,7 @@ def _minima(r: Minimum, single: bool) -> list[str]:
     rows += [[str(m.found), rough(m.value), _roughly(m.at)] for m in r.minima[:LISTED]]
     if len(r.minima) > LISTED:
         rows.append(["…", "", f"and {len(r.minima) - LISTED} more; --json has all"])
-    return [said, *table(rows, right=frozenset((0,)))] if r.minima else [said]
+    return ["", said, *table(rows, right=frozenset((0,)))] if r.minima else ["", said]
 
 
 def _roughly(at: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from tapecli.report.faults import Fault
 from tapecli.report.numbers import rough
 
 if TYPE_CHECKING:
+    from tapecli.optimize.evidence import Evidence
     from tapecli.problem.results import Check, Minimum
 
 #: computed, but the answer is no
@@ -36,11 +37,14 @@ def of_minimum(r: Minimum, tolerance_asked: bool) -> tuple[int, TapeError | None
         return INTERRUPTED, None, Fault("warning", "minimize", message, None, None, None)
     if reason == "nonfinite":
         message = f"the numbers ran off: after {r.steps} steps the value or its gradient is not finite"
-        return CODES["nonfinite"][0], TapeError("nonfinite", message, hint=_ADVICE[reason]), None
+        return CODES["nonfinite"][0], r.trouble or TapeError("nonfinite", message, hint=_ADVICE[reason]), None
     if r.converged:
         return 0, None, None
     from tapecli.problem.results import STOP_REASONS
 
+    told = _told(r.evidence)
+    if told is not None and reason != "stalled":
+        return 0, None, Fault("warning", "minimize", f"not converged: {told}", None, None, None)
     if reason == "steps" and not tolerance_asked and r.gradient_norm <= FLAT[r.dtype] * max(1.0, abs(r.value)):
         return 0, None, None  # nobody asked for more, and it looks like a minimum
     message = f"not converged: {STOP_REASONS.get(reason, reason)}, and {norm}"
@@ -52,6 +56,17 @@ def of_minimum(r: Minimum, tolerance_asked: bool) -> tuple[int, TapeError | None
 def remark(note: str) -> Fault:
     """Something to be told beside a result."""
     return Fault("warning", "minimize", note, None, None, None)
+
+
+def _told(evidence: Evidence | None) -> str | None:
+    """What speaks against a minimum, in words."""
+    if evidence is None or evidence.holds:
+        return None
+    if evidence.kind == "saddle":
+        return "the point is a saddle: the gradient is 0 there, but the value falls in some direction"
+    if evidence.kind == "slope":
+        return "the value still falls: a Newton step would go on"
+    return "the Hessian is singular there, so it cannot be told whether this is a minimum"
 
 
 def of_check(r: Check) -> tuple[int, list[Fault]]:
