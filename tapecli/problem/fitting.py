@@ -102,8 +102,12 @@ def fit(
     x = target.flat(run.at)
     least = _minimum(problem, goal.output.name, run, time.perf_counter() - begin)
     if several is not None:
-        work = several.evaluations + least.evaluations
-        least = least._replace(minima=several.minima, starts=several.starts, evaluations=work)
+        least = least._replace(
+            minima=several.minima,
+            starts=several.starts,
+            steps=several.steps + least.steps,
+            evaluations=several.evaluations + least.evaluations,
+        )
     spread = spread_of(target, x) if run.converged else None
     return _told(problem, at, target, x, run, least, spread, asked)
 

@@ -49,8 +49,6 @@ class Plot:
         """The plot as text."""
         from tapecli.report.sketch import Series, logarithmic, sketch
 
-        least = least_of(r)
-
         columns = min(shutil.get_terminal_size().columns, COLUMNS)
         rows = self.curve.rows
         steps = [float(step) for step, _, _ in rows]
@@ -62,7 +60,7 @@ class Plot:
             if fit.grid is not None and fit.curve is not None:
                 drawn.insert(0, Series(fit.grid.tolist(), fit.curve.tolist()))
             parts.append(sketch(clean(fit.label), drawn, clean(fit.name), columns, ROWS, unicode))
-        for title, ys in ((named(least), values), ("gradient norm", norms)):
+        for title, ys in ((named(r), values), ("gradient norm", norms)):
             log = logarithmic([y for y in ys if y > 0]) and (title == "gradient norm" or min(ys) > 0)
             parts.append(sketch(title, [Series(steps, ys)], "step", columns, ROWS, unicode, log))
         return [line for part in parts for line in ("", *part)]
@@ -73,9 +71,9 @@ class Plot:
 
         least = least_of(r)
         said = f"{os.path.basename(clean(file))}: {least.method}, {count(least.steps, 'step')}"
-        title = f"{said}, {named(least)} = {rough(least.value)}"
+        title = f"{said}, {named(r)} = {rough(least.value)}"
         kind = os.path.splitext(self.path)[1][1:].lower()
-        write_whole(self.path, picture(title, self.curve.rows, named(least), fitted_of(problem, r), kind), self.force)
+        write_whole(self.path, picture(title, self.curve.rows, named(r), fitted_of(problem, r), kind), self.force)
 
 
 def least_of(r: Minimum | Fit) -> Minimum:
@@ -85,8 +83,12 @@ def least_of(r: Minimum | Fit) -> Minimum:
     return r.minimum if isinstance(r, Fit) else r
 
 
-def named(r: Minimum) -> str:
+def named(r: Minimum | Fit) -> str:
     """What the objective is called."""
+    from tapecli.problem.results import Fit
+
+    if isinstance(r, Fit):
+        return "sum of squares"
     return clean(r.of) if r.of[:1] != "_" else "value"
 
 

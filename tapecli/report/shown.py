@@ -140,7 +140,7 @@ def minima(r: Minimum) -> list[str]:
     said = f"{len(r.minima)} {'minimum' if len(r.minima) == 1 else 'minima'} from {count(r.starts, 'start')}"
     if unfinished:
         said += f"; {unfinished} of them ended at none"
-    rows = [["found", r.of, "at"]]
+    rows = [["found", r.of if not _unnamed(r.of) else "value", "at"]]
     rows += [[str(m.found), rough(m.value), _roughly(m.at)] for m in r.minima[:LISTED]]
     if len(r.minima) > LISTED:
         rows.append(["…", "", f"and {len(r.minima) - LISTED} more; --json has all"])

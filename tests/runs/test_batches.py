@@ -1,4 +1,4 @@
-"""Mini-batches: what a formula means of some rows, which rows a step takes, and that the run is the one of Keras' rule."""
+"""Mini-batches: what a formula means of some rows, which rows a step takes, and that the run is Keras' own."""
 
 from __future__ import annotations
 
@@ -170,7 +170,9 @@ def test_a_tolerance_is_tested_by_all_rows(folder: Path) -> None:
 
 
 def test_maximize_and_single_precision(folder: Path) -> None:
-    text = 'data y from "t.csv"\nvar m = 0.5\nmaximize -sum((y - m)^2) using sgd(learning_rate=1e-4), batch=5, epochs=100'
+    text = (
+        'data y from "t.csv"\nvar m = 0.5\nmaximize -sum((y - m)^2) using sgd(learning_rate=1e-4), batch=5, epochs=100'
+    )
     for dtype in ("float64", "float32"):
         end = tp.parse(text, dtype=dtype).minimize()
         assert float(end.at["m"]) == pytest.approx(np.mean(Y), abs=0.3)

@@ -1,4 +1,4 @@
-"""Checkpoints: a run that goes on from one ends with the bits of a run that was never stopped, and no other run does."""
+"""Checkpoints: who goes on from one ends with the bits of a run that was never stopped; no other run may."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def test_a_state_comes_back_to_the_last_bit(folder: Path) -> None:
 
 
 def resumed(text: str, **more: Any) -> Any:
-    return tp.parse(text, **more.pop("parse", {})).minimize(**{**RUNS["batches"][1], **more}, checkpoint="c", resume=True)
+    return tp.parse(text, **more.pop("parse", {})).minimize(
+        **{**RUNS["batches"][1], **more}, checkpoint="c", resume=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -89,14 +89,26 @@ def test_a_few_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_thousand_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = survive(1000, 2)
-    print(json.dumps(found))
+    sys.stdout.write(json.dumps(found) + "\n")
     check(found)
 
 
 def test_the_command_survives_a_kill(tmp_path: Path) -> None:
     """The same from the command line, with a log that ends as if nothing had happened."""
     (tmp_path / "f.tape").write_text(TEXT)
-    base = [sys.executable, "-m", "tapecli", "minimize", "f.tape", "--method", "adam", "--lr", "0.02", "--steps", "3000"]
+    base = [
+        sys.executable,
+        "-m",
+        "tapecli",
+        "minimize",
+        "f.tape",
+        "--method",
+        "adam",
+        "--lr",
+        "0.02",
+        "--steps",
+        "3000",
+    ]
     kept = ["--checkpoint", "c", "--checkpoint-every", "0", "--resume", "--log", "log.jsonl"]
     whole = subprocess.run([*base, "--json", "--log", "whole.jsonl"], cwd=tmp_path, capture_output=True, check=True)
     process = subprocess.Popen([*base, *kept], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

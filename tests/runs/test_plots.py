@@ -18,7 +18,9 @@ from tapecli.problem.results import Step
 from tapecli.report.sketch import Series, logarithmic, sketch
 from tapecli.report.watch import POINTS, Curve
 
-GROWTH = 'data day, height from "d.csv"\nvar top = 2, rate = 1, middle = 3\nfit height ~ top/(1 + exp(-rate*(day - middle)))'
+GROWTH = (
+    'data day, height from "d.csv"\nvar top = 2, rate = 1, middle = 3\nfit height ~ top/(1 + exp(-rate*(day - middle)))'
+)
 
 
 @pytest.fixture
@@ -100,7 +102,9 @@ def test_a_fit_has_its_curve_and_residuals(folder: Path) -> None:
 
 
 def test_the_band_is_that_of_the_delta_method(folder: Path) -> None:
-    problem = tp.parse('data day, height from "d.csv"\nvar a = 1, v[2] = [2, 3]\nfit height ~ a + v[1]*day + v[2]*day^2')
+    problem = tp.parse(
+        'data day, height from "d.csv"\nvar a = 1, v[2] = [2, 3]\nfit height ~ a + v[1]*day + v[2]*day^2'
+    )
     c = np.array([[2.0, 0.3, 0.1], [0.3, 1.0, -0.2], [0.1, -0.2, 0.5]])
     found = fitted(problem, {}, c)
     assert found is not None and found.grid is not None

@@ -20,7 +20,10 @@ def points(text: str, count: int, seed: int = 0, **at: Any) -> list[dict[str, An
 
 
 def test_the_first_start_is_the_start() -> None:
-    assert [float(points("var x = 2 in [0, 10]\nx^2", 3)[0]["x"]), float(points("var x = 2\nx", 1, x=5.0)[0]["x"])] == [2, 5]
+    assert [float(points("var x = 2 in [0, 10]\nx^2", 3)[0]["x"]), float(points("var x = 2\nx", 1, x=5.0)[0]["x"])] == [
+        2,
+        5,
+    ]
 
 
 def test_starts_lie_within_bounds_and_cover_them_evenly() -> None:
@@ -111,7 +114,9 @@ def test_the_command_lists_them(tmp_path: Any, capsys: pytest.CaptureFixture[str
     assert set(result["minima"][0]) == {"value", "at", "found"}
 
 
-@pytest.mark.parametrize("words", [["--starts", "0"], ["--starts", "2", "--log", "l"], ["--starts", "2", "--plot", "p.png"]])
+@pytest.mark.parametrize(
+    "words", [["--starts", "0"], ["--starts", "2", "--log", "l"], ["--starts", "2", "--plot", "p.png"]]
+)
 def test_wrong_uses_are_refused(tmp_path: Any, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     from tapecli.cli import run
 
