@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO, NamedTuple
@@ -269,9 +268,15 @@ class Body:
 
 
 def load(
-    file: BinaryIO, path: str, shown: str, selectors: Sequence[tuple[str, Selector]], drop: bool
+    file: BinaryIO,
+    path: str,
+    shown: str,
+    selectors: Sequence[tuple[str, Selector]],
+    drop: bool,
+    large: bool = False,
 ) -> tuple[list[Array], int]:
-    """The arrays that `(name, selector)` pairs take from a table, and how many rows were dropped."""
+    """The arrays that `(name, selector)` pairs take from a table, and how many rows were dropped. Those of a `large`
+    one are kept in temporary files."""
     delimiter = delimiter_of(path)
     parts = chunks(file, shown, delimiter)
     first = next(parts, None)
@@ -287,7 +292,6 @@ def load(
     ]
     used = {i for each in taken for i in (each if isinstance(each, list) else [each])}
     body = Body(shown, delimiter, head.names(), list(used), drop)
-    large = os.fstat(file.fileno()).st_size >= mapped.LARGE
     if large:
         body.spool()
     body.add(Chunk(first.content[head.start :], head.line))
