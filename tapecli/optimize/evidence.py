@@ -131,7 +131,7 @@ def _of_squares(target: Target, x: Array, stationary: float) -> Evidence:
     flat = int(np.sum(~kept))
     least = float(curvatures[0]) if curvatures.size else 0.0
     if model.exact and (flat or least <= 1e-10):  # then it is for the second-order term to decide
-        curvatures, _ = model.whole()
+        curvatures, _, _ = model.whole()
         greatest = float(np.max(np.abs(curvatures)))
         least = float(curvatures[0]) / greatest if greatest > 0 else 0.0
         flat = int(np.sum(curvatures <= 1e-10 * greatest)) if least >= -NEGATIVE else 0

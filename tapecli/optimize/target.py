@@ -24,13 +24,16 @@ UNROLLED = 16
 
 class Residuals(NamedTuple):
     """The objective as a sum over residuals: offset + Σ c²·ρ((r/c)²), plain squares where the loss is `linear`.
-    `function` maps values to r, of any shape; `entries` is how many r has; `scale` is c."""
+    `function` maps values to r, of any shape; `entries` is how many r has; `scale` is c. `exact`
+    is whether steps are to begin with the exact quadratic model and not with Gauss and Newton's, which is for residuals
+    that get small."""
 
     function: Callable[..., Any]
     entries: int
     offset: float = 0.0
     loss: str = "linear"
     scale: float = 1.0
+    exact: bool = False
 
 
 class Constraints(NamedTuple):

@@ -250,7 +250,8 @@ def _parameters(
             begin += size
         rows.append(parts)
     return {
-        name: Parameter(*[part[i] for part in rows[:4]], at_bound=~rows[4][i]) for i, name in enumerate(target.names)
+        name: Parameter(rows[0][i], rows[1][i], rows[2][i], rows[3][i], ~rows[4][i])
+        for i, name in enumerate(target.names)
     }
 
 
