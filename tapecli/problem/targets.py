@@ -98,6 +98,7 @@ def target_of(
         "numpy" if problem.runner.engine == "auto" else problem.runner.engine,
         residuals=residuals,
         constraints=_constraints(setting),
+        kinked=bool(setting.kinks(node)),
     )
 
 
