@@ -54,6 +54,27 @@ class Evidence(NamedTuple):
 
 def judge(target: Target, x: Array, stationary: float = STATIONARY) -> Evidence:
     """The evidence at a point. `stationary` is how far, relatively, a Newton step may go from a stationary point."""
+    with np.errstate(all="ignore"):
+        found = _judged(target, x, target.rounding(stationary))
+        if target.kinked:
+            found = found._replace(harmless=False)
+            if found.kind != "slope" and _lower(target, x):
+                return found._replace(kind="slope")
+    return found
+
+
+def _lower(target: Target, x: Array) -> bool:
+    """Whether the value is lower somewhere very near: where derivatives jump they prove nothing, but this disproves."""
+    draw = np.random.default_rng(0)
+    size = 1e-5 * np.maximum(np.abs(x), 1e-3 * np.abs(x - target.flat(target.starts)) + 1e-8)
+    units = np.eye(x.size) if x.size <= EXACT else draw.choice([-1.0, 1.0], (20, x.size))
+    ways = np.vstack([units, -units, draw.uniform(-1.0, 1.0, (20, x.size))])
+    value = target.value(x)
+    slack = 8.0 * float(np.finfo(target.dtype).eps) * abs(value)
+    return any(target.value(np.clip(x + size * way, target.low, target.high)) < value - slack for way in ways)
+
+
+def _judged(target: Target, x: Array, stationary: float) -> Evidence:
     if target.residuals is not None:
         return _of_squares(target, x, stationary)
     at = look_gradient(target, x)
@@ -76,9 +97,13 @@ def judge(target: Target, x: Array, stationary: float = STATIONARY) -> Evidence:
     step = _newton(model, x.size)
     distance = relative(step, x, target.flat(target.starts))
     decrease = max(-0.5 * float(at.gradient @ step), 0.0)
-    if least < -NEGATIVE:
+    if least < -target.rounding(NEGATIVE):
         return Evidence("saddle" if distance <= stationary else "slope", distance, decrease, least)
-    flat = int(np.sum(model.curvatures <= NEGATIVE * 1e-2 * greatest)) if greatest > 0 else model.curvatures.size
+    flat = (
+        int(np.sum(model.curvatures <= target.rounding(NEGATIVE * 1e-2) * greatest))
+        if greatest > 0
+        else model.curvatures.size
+    )
     if distance > stationary or model.sloping(np.abs(model.curvatures) > NOISE * greatest):
         return Evidence("slope", distance, decrease, least, flat)
     if flat:
@@ -115,37 +140,44 @@ def _of_squares(target: Target, x: Array, stationary: float) -> Evidence:
     assert at.jacobian is not None
     begin = look_squares(target, target.flat(target.starts)).value
     above = at.value - target.residuals.offset
-    if above <= ZERO * (begin - target.residuals.offset) or above == 0.0:
+    if (
+        above
+        <= target.rounding(ZERO) ** (1.0 if target.dtype == np.float64 else 2.0) * (begin - target.residuals.offset)
+        or above == 0.0
+    ):
         return Evidence("minimum", 0.0, above, None)  # a sum of squares cannot be lower than 0
     free = free_of(at.gradient, x, target.low, target.high)
     if not np.any(free):
         return Evidence("minimum", 0.0, 0.0, None)
     lengths = np.linalg.norm(at.jacobian, axis=0)
-    silent = int(np.sum(lengths[free] == 0.0))
     model = Squares(target, x, at, free, np.where(lengths > 0.0, lengths, 1.0))
-    model.noise = DEFICIENT
+    model.noise = target.rounding(DEFICIENT)
     found = model.core()
     if found is None:
         return Evidence("undetermined", None, None, None)
     curvatures, _, kept = found
     flat = int(np.sum(~kept))
     least = float(curvatures[0]) if curvatures.size else 0.0
-    if model.exact and (flat or least <= 1e-10):  # then it is for the second-order term to decide
-        curvatures, _ = model.whole()
+    if model.exact and (flat or least <= target.rounding(1e-10)):  # then it is for the second-order term to decide
+        curvatures, _, _ = model.whole()
         greatest = float(np.max(np.abs(curvatures)))
         least = float(curvatures[0]) / greatest if greatest > 0 else 0.0
-        flat = int(np.sum(curvatures <= 1e-10 * greatest)) if least >= -NEGATIVE else 0
+        flat = (
+            int(np.sum(curvatures <= target.rounding(1e-10) * greatest)) if least >= -target.rounding(NEGATIVE) else 0
+        )
     step = model.newton()
     if step is None:
-        return Evidence("saddle" if least < -NEGATIVE else "undetermined", None, None, least, flat, harmless=False)
+        return Evidence(
+            "saddle" if least < -target.rounding(NEGATIVE) else "undetermined", None, None, least, flat, harmless=False
+        )
     distance = relative(step, x, target.flat(target.starts))
     decrease = max(-0.5 * float(at.gradient @ step), 0.0)
     if distance > stationary:
         return Evidence("slope", distance, decrease, least, flat)
-    if least < -NEGATIVE:
+    if least < -target.rounding(NEGATIVE):
         return Evidence("saddle", distance, decrease, least)
     if flat:
-        harmless = not silent and _everywhere(target, x, free, flat)
+        harmless = _everywhere(target, x, free, flat)
         return Evidence("undetermined", distance, decrease, least, flat, harmless)
     return Evidence("minimum", distance, decrease, least)
 
@@ -155,27 +187,32 @@ def _everywhere(target: Target, x: Array, free: Array, flat: int) -> bool:
     draw = np.random.default_rng(0)
     start = target.flat(target.starts)
     beside = x * (1.0 + 0.05 * draw.uniform(0.5, 1.0, x.size)) + 1e-3 * draw.uniform(0.5, 1.0, x.size)
-    for point in (beside, start + 0.05 * (beside - start)):
-        point = np.clip(point, target.low, target.high)
-        with np.errstate(all="ignore"):
-            if target.residuals is not None:
-                jacobian = look_squares(target, point).jacobian
-                assert jacobian is not None
-                matrix = jacobian[:, free]
-                lengths = np.linalg.norm(matrix, axis=0)
-                matrix = matrix / np.where(lengths > 0, lengths, 1.0)
-            else:
-                matrix = target.hessian(point)[np.ix_(free, free)]
-                root = np.sqrt(np.abs(np.diag(matrix)))
-                root = np.where(root > 0, root, 1.0)
-                matrix = matrix / np.outer(root, root)
+    nearer = x * draw.uniform(0.03, 0.3, x.size)  # a slope that is lost far out comes back
+    seen = 0
+    for point in (beside, start + 0.05 * (beside - start), nearer):
+        matrix = _curving(target, np.clip(point, target.low, target.high), free)
         if not np.all(np.isfinite(matrix)):
-            return False
+            continue
+        seen += 1
         values = np.linalg.svd(matrix, compute_uv=False)
         values = np.pad(values, (0, matrix.shape[1] - values.size))
-        if int(np.sum(values <= DEFICIENT * np.max(values, initial=0.0))) < flat:
+        greatest = float(np.max(values, initial=0.0))
+        if greatest == 0.0 or int(np.sum(values <= target.rounding(DEFICIENT) * greatest)) < flat:
             return False
-    return True
+    return seen > 1
+
+
+def _curving(target: Target, x: Array, free: Array) -> Array:
+    """The scaled Jacobian of a sum of squares, or else the scaled Hessian."""
+    if target.residuals is not None:
+        jacobian = look_squares(target, x).jacobian
+        assert jacobian is not None
+        lengths = np.linalg.norm(jacobian[:, free], axis=0)
+        return np.asarray(jacobian[:, free] / np.where(lengths > 0.0, lengths, 1.0))
+    matrix = target.hessian(x)[np.ix_(free, free)]
+    root = np.sqrt(np.abs(np.diag(matrix)))
+    root = np.where(root > 0.0, root, 1.0)
+    return np.asarray(matrix / np.outer(root, root))
 
 
 def judge_constrained(target: Target, x: Array, multipliers: Array) -> Evidence:

@@ -68,8 +68,8 @@ class Lagrangian(Frozen):
         penalty = float(np.clip(10.0 * max(1.0, abs(value)) / size, 1e-2, 1e4)) if math.isfinite(value) else 10.0
         memory = {
             "multipliers": np.zeros(c.size),
-            "penalty": np.float64(max(penalty, 1.0)),
-            "worst": np.float64(math.inf),
+            "penalty": np.asarray(max(penalty, 1.0)),
+            "worst": np.asarray(math.inf),
         }
         return _state(target, 0, x, np.zeros(c.size), 1, memory)
 
@@ -92,7 +92,7 @@ class Lagrangian(Frozen):
         else:
             penalty = min(10.0 * penalty, STIFF)
         x, multipliers = _polished(target, x, multipliers, penalty)
-        memory = {"multipliers": multipliers, "penalty": np.float64(penalty), "worst": np.float64(miss)}
+        memory = {"multipliers": multipliers, "penalty": np.asarray(penalty), "worst": np.asarray(miss)}
         after = _state(target, state.step + 1, x, multipliers, spent, memory)
         if after.violation <= FEASIBLE and kkt(target, x, multipliers).stationarity <= STATIONARY:
             return after._replace(stop=STOPS.index("gradient_tolerance"))

@@ -48,7 +48,7 @@ class LBFGS(Frozen):
         x = target.flat(x0)
         at = look_gradient(target, x)
         empty = np.zeros((0, x.size))
-        return _state(target, 0, x, at, 1, {"s": empty, "y": empty, "still": np.float64(0)})
+        return _state(target, 0, x, at, 1, {"s": empty, "y": empty, "still": np.asarray(0)})
 
     def step(self, target: Target, state: State) -> State:
         x, g = target.flat(state.x), np.asarray(state.memory["gradient"])
@@ -72,7 +72,7 @@ class LBFGS(Frozen):
             s, y = np.vstack([s, moved])[-self.history :], np.vstack([y, change])[-self.history :]
         quiet = state.value - at.value <= 4.0 * float(np.finfo(target.dtype).eps) * abs(state.value)
         still = float(state.memory["still"]) + 1.0 if quiet else 0.0
-        memory = {"s": s, "y": y, "still": np.float64(still)}
+        memory = {"s": s, "y": y, "still": np.asarray(still)}
         next_ = _state(target, state.step + 1, after, at, state.evaluations + tries, memory)
         return next_._replace(stop=STOPS.index("value_tolerance")) if still >= 5.0 else next_
 

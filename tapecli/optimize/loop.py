@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tapecli.optimize.method import STOPS, Method, Point, State
 from tapecli.optimize.target import Target
 
@@ -58,7 +60,7 @@ def run(
     """
     deadline = math.inf if limits.timeout is None else time.monotonic() + limits.timeout
     reason: str | None = None
-    with interrupts() as pending:
+    with interrupts() as pending, np.errstate(all="ignore"):
         try:
             if state is None:
                 state = method.init(target, target.starts)

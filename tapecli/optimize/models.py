@@ -159,17 +159,23 @@ class Squares:
         curvatures, basis = np.linalg.eigh((middle + middle.T) / 2.0)
         return curvatures, basis, kept
 
-    def whole(self) -> tuple[Array, Array]:
-        """Eigenvalues and eigenvectors of half the scaled Hessian, in the basis of V."""
-        curvatures, basis = np.linalg.eigh(np.diag(self.sigma**2) + self.term)
-        return curvatures, basis
+    def whole(self) -> tuple[Array, Array, Array]:
+        """Half the Hessian, scaled so that its diagonal is 1: eigenvalues, eigenvectors, and the scaling."""
+        matrix = self._r.T @ self._r + self._second()
+        root = np.sqrt(np.abs(np.diag(matrix)))
+        root = np.where(root > 1e-150, root, 1.0)
+        curvatures, basis = np.linalg.eigh(matrix / np.outer(root, root))
+        return curvatures, basis, root
 
     def _bent(self) -> Array | None:
         """Newton's full step where it is the second-order term that makes the model definite."""
-        curvatures, basis = self.whole()
+        curvatures, basis, root = self.whole()
         if curvatures[0] <= 1e-10 * np.max(np.abs(curvatures)):
             return None
-        return self._out(-(basis @ ((basis.T @ (self.sigma * self._ur)) / curvatures)))
+        slopes = basis.T @ ((self._r.T @ self._qr) / root)
+        step = np.zeros(self._x.size)
+        step[self.free] = -(basis @ (slopes / curvatures)) / root
+        return step
 
     def newton(self) -> Array | None:
         """Newton's full step, or None where the exact model has no minimum. Directions without influence are left."""

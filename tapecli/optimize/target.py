@@ -24,13 +24,16 @@ UNROLLED = 16
 
 class Residuals(NamedTuple):
     """The objective as a sum over residuals: offset + Σ c²·ρ((r/c)²), plain squares where the loss is `linear`.
-    `function` maps values to r, of any shape; `entries` is how many r has; `scale` is c."""
+    `function` maps values to r, of any shape; `entries` is how many r has; `scale` is c. `exact`
+    is whether steps are to begin with the exact quadratic model and not with Gauss and Newton's, which is for residuals
+    that get small."""
 
     function: Callable[..., Any]
     entries: int
     offset: float = 0.0
     loss: str = "linear"
     scale: float = 1.0
+    exact: bool = False
 
 
 class Constraints(NamedTuple):
@@ -41,7 +44,8 @@ class Constraints(NamedTuple):
 
 
 class Target:
-    """`function` maps values, one for each name, to the number that is minimised."""
+    """`function` maps values, one for each name, to the number that is minimised. `kinked` is whether its derivatives
+    may jump."""
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class Target:
         residuals: Residuals | None = None,
         constraints: Constraints | None = None,
         held: Sequence[Array] = (),
+        kinked: bool = False,
     ) -> None:
         self.function = function
         self.names = tuple(names)
@@ -66,6 +71,7 @@ class Target:
         self.size = sum(self.sizes)
         self.residuals = residuals
         self.constraints = constraints
+        self.kinked = kinked
         self.held = tuple(np.asarray(a, dtype=self.dtype) for a in held)
         self.low, self.high = self._ends(self.lower, -math.inf), self._ends(self.upper, math.inf)
         self.starts = tuple(self.split(np.clip(self.flat(starts), self.low, self.high)))
@@ -79,6 +85,10 @@ class Target:
             for end, shape in zip(ends, self.shapes, strict=True)
         ]
         return self.flat(rows)
+
+    def rounding(self, least: float) -> float:
+        """A tolerance that is `least` in double precision, and what rounding allows in others."""
+        return max(least, 50.0 * float(np.finfo(self.dtype).eps)) if self.dtype != np.float64 else least
 
     @property
     def bounded(self) -> bool:

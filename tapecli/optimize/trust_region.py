@@ -62,17 +62,19 @@ class TrustRegion(Frozen):
     def init(self, target: Target, x0: Sequence[Array]) -> State:
         x = target.flat(x0)
         at = self.look(target, x)
-        memory = {"start": x, "again": np.float64(0.0), "linear": np.zeros(x.size, dtype=bool)}
+        memory = {"start": x, "again": np.asarray(0.0), "linear": np.zeros(x.size, dtype=bool)}
         return _state(target, 0, x, at, 1, memory | self._fresh(target, x, at))
 
     def _fresh(self, target: Target, x: Array, at: Local) -> dict[str, Array]:
         scale = self._scale(target, x, at)
         size = float(np.linalg.norm(scale * x))
         return {
-            "radius": np.float64(size or 1.0),
+            "radius": np.asarray(size or 1.0),
             "scale": scale,
-            "exact": np.float64(self.name == "newton"),
-            "newton": np.float64(math.inf),
+            "exact": np.asarray(
+                float(self.name == "newton" or (target.residuals is not None and target.residuals.exact))
+            ),
+            "newton": np.asarray(math.inf),
         }
 
     def _scale(self, target: Target, x: Array, at: Local) -> Array:
@@ -128,7 +130,7 @@ class TrustRegion(Frozen):
             elif ratio > 0.75:
                 radius = max(radius, 2.0 * length)
             if ratio > TAKEN:
-                memory |= {"radius": np.float64(radius), "exact": np.float64(exact), "scale": scale}
+                memory |= {"radius": np.asarray(radius), "exact": np.asarray(exact), "scale": scale}
                 return _state(target, state.step + 1, trial, found, state.evaluations + tries, memory)
             if radius <= 1e-16 * float(np.linalg.norm(scale * x)) or radius < 1e-300:
                 return None
@@ -147,7 +149,7 @@ class TrustRegion(Frozen):
         found = self.look(target, trial)
         if not found.value <= at.value + 1e-7 * abs(at.value) + 1e-300:
             return self._stuck(target, state)
-        memory = dict(state.memory) | {"newton": np.float64(size)}
+        memory = dict(state.memory) | {"newton": np.asarray(size)}
         return _state(target, state.step + 1, trial, found, state.evaluations + 1, memory)
 
     def _stuck(self, target: Target, state: State) -> State:
@@ -157,7 +159,7 @@ class TrustRegion(Frozen):
             mask = linear(target, x)
             if np.any(mask):
                 at, x = self._eliminated(target, x, mask)
-                memory = {"start": state.memory["start"], "again": np.float64(1.0), "linear": mask}
+                memory = {"start": state.memory["start"], "again": np.asarray(1.0), "linear": mask}
                 memory |= self._fresh(target, x, at)
                 return _state(target, state.step + 1, x, at, state.evaluations + 2, memory)
         return state._replace(stop=STOPS.index("stalled"))

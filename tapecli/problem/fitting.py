@@ -140,7 +140,8 @@ def _from_several(
 def spread_of(target: Target, x: Array) -> Spread:
     """Covariance of the parameters for a residual variance of 1, by a singular value decomposition of the scaled
     Jacobian of the weighted residuals."""
-    at = look_squares(target, x)
+    with np.errstate(all="ignore"):
+        at = look_squares(target, x)
     assert at.jacobian is not None
     fixed = ((x <= target.low) & (at.gradient > 0.0)) | ((x >= target.high) & (at.gradient < 0.0))
     free = ~fixed
@@ -154,7 +155,7 @@ def spread_of(target: Target, x: Array) -> Spread:
     r = np.linalg.qr(jacobian / lengths, mode="r")
     _, sigma, vt = np.linalg.svd(r, full_matrices=True)
     sigma = np.pad(sigma, (0, k - sigma.size))
-    kept = sigma > DEFICIENT * np.max(sigma, initial=0.0)
+    kept = sigma > target.rounding(DEFICIENT) * np.max(sigma, initial=0.0)
     half = (vt[kept].T / sigma[kept]) / lengths[:, None]
     null = np.zeros((n, k - int(kept.sum())))
     null[free] = vt[~kept].T / lengths[:, None]
@@ -292,7 +293,8 @@ def _parameters(
             begin += size
         rows.append(parts)
     return {
-        name: Parameter(*[part[i] for part in rows[:4]], at_bound=~rows[4][i]) for i, name in enumerate(target.names)
+        name: Parameter(rows[0][i], rows[1][i], rows[2][i], rows[3][i], ~rows[4][i])
+        for i, name in enumerate(target.names)
     }
 
 

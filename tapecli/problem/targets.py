@@ -103,6 +103,7 @@ def target_of(
         "numpy" if problem.runner.engine == "auto" else problem.runner.engine,
         residuals=residuals,
         constraints=_constraints(setting),
+        kinked=bool(setting.kinks(node)),
     )
 
 
@@ -119,7 +120,8 @@ def _residuals(setting: Setting, found: Squares, loss: str, scale: float) -> Res
             parts.append(ops.reshape(r, shape=(term.node.size,)))
         return parts[0] if len(parts) == 1 else ops.concat(*parts, axis=0)
 
-    return Residuals(residuals, found.entries, found.offset, loss, scale)
+    goal = setting.problem.formula.goal
+    return Residuals(residuals, found.entries, found.offset, loss, scale, goal is None or goal.kind != "fit")
 
 
 def _constraints(setting: Setting) -> Constraints | None:

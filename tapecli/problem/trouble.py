@@ -26,7 +26,8 @@ def trouble_of(problem: Problem, at: Mapping[str, Array], run: Any, sign: float)
     point = {**at, **dict(zip(target.names, last.x, strict=True))}
     what = f"the numbers ran off at step {last.step}"
     place = label = None
-    if last.value == -math.inf and run.ending.best is not None:
+    best = run.ending.best
+    if best is not None and best.value < -1e30 * (1.0 + abs(target.value(target.flat(target.starts)))):
         message = f"{what}: {'the objective rises' if sign < 0 else 'the objective falls'} without end along the way"
         return TapeError("nonfinite", message, hint="bound the variables: var x = 1 in [0, 10]")
     result = problem.derivatives(at=point)

@@ -47,6 +47,8 @@ def of_minimum(r: Minimum, tolerance_asked: bool) -> tuple[int, TapeError | None
         return 0, None, Fault("warning", "minimize", f"not converged: {told}", None, None, None)
     if reason == "steps" and not tolerance_asked and r.gradient_norm <= FLAT[r.dtype] * max(1.0, abs(r.value)):
         return 0, None, None  # nobody asked for more, and it looks like a minimum
+    if r.violation is not None and r.violation > 1e-6:
+        norm = f"constraints are still violated by {rough(r.violation)}"
     message = f"not converged: {STOP_REASONS.get(reason, reason)}, and {norm}"
     if reason in ("timeout", "max_evaluations", "stalled") or (reason == "steps" and tolerance_asked):
         return CODES["limit"][0], TapeError("limit", message, hint=_ADVICE[reason]), None
