@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.language.formula import Goal
-from tapecli.optimize import checkpoint, loop, methods
+from tapecli.optimize import loop, methods
 from tapecli.optimize.batches import MiniBatches
 from tapecli.optimize.descent import Descent
 from tapecli.optimize.method import Frozen, Method, State
@@ -177,6 +177,8 @@ def _kept(
     how: RunOptions,
     see: Watched | None,
 ) -> tuple[loop.Ending, tuple[str, ...]]:
+    from tapecli.optimize import checkpoint  # with json and hashlib, which nobody else needs
+
     path = str(how.checkpoint)
     identity = identity_of(problem, at, method, target)
     saved, note = None, None
@@ -193,14 +195,16 @@ def _kept(
 
 def identity_of(problem: Problem, at: Mapping[str, Array], method: Method, target: Target) -> dict[str, str]:
     """What makes this run the run that it is, and no other. How long it goes on is no part of it."""
+    from tapecli.optimize.checkpoint import hashed
+
     inputs = problem.formula.inputs.values()
     fixed = {e.name: at.get(e.name, e.value) for e in inputs if e.kind != "var"}
     data = [part for name, array in fixed.items() if array is not None for part in (name, array)]
     others = [f"--{name} {getattr(problem, name)}" for name in ("dtype", "kink")]
     return {
-        "formula": checkpoint.hashed(problem.source.text),
-        "data": checkpoint.hashed(*data),
-        "start": checkpoint.hashed(*target.starts),
+        "formula": hashed(problem.source.text),
+        "data": hashed(*data),
+        "start": hashed(*target.starts),
         "options": ", ".join([told(method), f"--engine {target.engine}", *others]),
     }
 
