@@ -45,6 +45,8 @@ class RunOptions(NamedTuple):
     force: bool = False
 
 
+#: Reasons to stop after which a run can go on.
+UNFINISHED = ("interrupted", "timeout", "max_evaluations")
 #: All data at every step, one start, no checkpoints.
 PLAIN = RunOptions()
 
@@ -190,7 +192,10 @@ def _kept(
     state, best = (None, None) if saved is None else (saved.state, saved.best)
     ending = loop.run(method, target, limits, see, keeper, state, best)
     keeper.write(ending.state, ending.best)
-    return ending, () if note is None else (note,)
+    notes = () if note is None else (note,)
+    if ending.stop_reason in UNFINISHED:
+        notes = (*notes, f"the run so far is in {path}; with --resume it goes on from step {ending.state.step}")
+    return ending, notes
 
 
 def identity_of(problem: Problem, at: Mapping[str, Array], method: Method, target: Target) -> dict[str, str]:

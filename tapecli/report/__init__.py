@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -244,7 +245,7 @@ class Report:
             if self.plot.terminal:
                 from tapecli.report.progress import unicode_works
 
-                lines = self.plot.lines(problem, r, unicode_works())
+                lines = self.plot.lines(problem, r, unicode_works(sys.stderr if self.style.json else sys.stdout))
                 (self.tell if self.style.json else self.say)("\n".join(lines) + "\n")
             else:
                 self.plot.write(problem, r, self.file)

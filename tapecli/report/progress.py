@@ -46,8 +46,10 @@ def _columns() -> int:
         return 80
 
 
-def unicode_works() -> bool:
-    return (getattr(sys.stderr, "encoding", None) or "ascii").lower().replace("-", "") in ("utf8", "utf16")
+def unicode_works(stream: Any = None) -> bool:
+    """Whether a stream, standard error if none is named, can show more than ASCII."""
+    stream = sys.stderr if stream is None else stream
+    return (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "") in ("utf8", "utf16")
 
 
 class History:
