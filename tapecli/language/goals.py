@@ -48,7 +48,7 @@ def fit(e: Elaborator, s: syntax.Fit) -> None:
     if "sigma" in settings:
         sigma = e.value(settings["sigma"].code)
         terms = residuals = m.binary("div", residuals, sigma)
-        weights = m.binary("div", m.node(1.0), m.apply("power", m.node(sigma), exponent=2.0))
+        weights = m.apply("power", sigma, exponent=-2.0)
     squares = m.apply("power", terms, exponent=2.0)
     if "weights" in settings:
         weights = e.value(settings["weights"].code)

@@ -12,6 +12,8 @@ from tapecli.report.text import clean, count, width
 if TYPE_CHECKING:
     from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum
 
+#: An optimum that is nearer than this, relative to the variables, is reached.
+REACHED = 1e-11
 #: The Hessian is one labelled table up to this many variables' entries.
 TABLE = 10
 
@@ -115,8 +117,11 @@ def evidence(r: Minimum) -> list[str]:
     if r.evidence is None:
         return []
     said = {"minimum": "a minimum", "saddle": "a saddle", "slope": "not stationary"}
-    line = f"by its exact derivatives the point is {said.get(r.evidence.kind, 'not decided')}"
-    if r.evidence.distance is not None:
+    what = "a minimum, but not at one point alone" if r.evidence.flat and r.evidence.holds else "not decided"
+    line = f"by its exact derivatives the point is {said.get(r.evidence.kind, what)}"
+    if r.evidence.distance is not None and r.evidence.distance < REACHED and r.evidence.holds:
+        line += ", reached up to rounding"
+    elif r.evidence.distance is not None:
         line += f", and the optimum about {rough(r.evidence.distance)} away (relative)"
     if r.violation is not None:
         line += f"; constraints are violated by {rough(r.violation)} at most"
