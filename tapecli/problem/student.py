@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 
-#: Below this many degrees of freedom the tail is that of the beta function; the normal law stands for infinitely many.
-ROUNDS = 400
+from tapecli.ops.kernels.betas import lbeta
+
+#: Rounds of the continued fraction at most; they grow as the root of the degrees of freedom.
+ROUNDS = 2000
+#: Beyond so many degrees of freedom the expansion about the normal law has all digits.
+LARGE = 2e4
 
 
 def tail(t: float, nu: float) -> float:
@@ -17,7 +21,7 @@ def tail(t: float, nu: float) -> float:
     x, y = nu / (nu + t * t), t * t / (nu + t * t)
     if y == 0.0:
         return 0.5
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * _log(x, y) + b * math.log(y))
+    front = math.exp(a * _log(x, y) + b * math.log(y) - float(lbeta(a, b)))
     if x < (a + 1.0) / (a + b + 2.0):
         return 0.5 * front * _fraction(a, b, x) / a
     return 0.5 * (1.0 - front * _fraction(b, a, y) / b)
@@ -53,6 +57,10 @@ def quantile(p: float, nu: float) -> float:
         raise ValueError("a probability between 0 and 1, and degrees of freedom above 0")
     if p < 0.5:
         return -quantile(1.0 - p, nu)
+    if p == 0.5:
+        return 0.0
+    if LARGE < nu < math.inf:
+        return _expanded(quantile(p, math.inf), nu)
     wanted = 1.0 - p
     low, high = 0.0, 1.0
     while tail(high, nu) > wanted and high < 1e300:
@@ -63,3 +71,14 @@ def quantile(p: float, nu: float) -> float:
             break
         low, high = (middle, high) if tail(middle, nu) > wanted else (low, middle)
     return (low + high) / 2.0
+
+
+def _expanded(z: float, nu: float) -> float:
+    """The quantile from that of the normal law (Abramowitz and Stegun, 26.7.5)."""
+    s = z * z
+    return z * (
+        1.0
+        + (s + 1.0) / (4.0 * nu)
+        + ((5.0 * s + 16.0) * s + 3.0) / (96.0 * nu**2)
+        + (((3.0 * s + 19.0) * s + 17.0) * s - 15.0) / (384.0 * nu**3)
+    )

@@ -13,13 +13,10 @@ from tapecli.errors import TapeError
 from tapecli.graph import Node, dependents, needed
 from tapecli.optimize.losses import LOSSES
 from tapecli.optimize.target import Constraints, Residuals, Target
-from tapecli.problem.squares import Squares, squares_of
+from tapecli.rewrite.squares import KINKED, Squares, squares_of
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
-
-#: Ops whose derivative jumps.
-KINKED = frozenset("abs maximum minimum max min relu sign floor ceil round mod norm clip".split())
 
 
 class Setting:

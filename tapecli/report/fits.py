@@ -68,6 +68,8 @@ def lines(r: Fit, sentence: str) -> list[str]:
             )
             position += 1
     result = table(rows, right=frozenset((1, 2)), indent="")
+    if not r.converged:
+        result += ["", "no standard errors, because the run did not come to a minimum"]
     if r.undetermined is not None:
         result += ["", clean(r.undetermined)]
     result += ["", *_quality(r), *minima(least)]

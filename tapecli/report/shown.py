@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Minima that are listed, and entries of a variable that are shown there.
 LISTED, SHORT = 20, 4
+#: An optimum that is nearer than this, relative to the variables, is reached.
+REACHED = 1e-11
 #: The Hessian is one labelled table up to this many variables' entries.
 TABLE = 10
 
@@ -117,8 +119,11 @@ def evidence(r: Minimum) -> list[str]:
     if r.evidence is None:
         return []
     said = {"minimum": "a minimum", "saddle": "a saddle", "slope": "not stationary"}
-    line = f"by its exact derivatives the point is {said.get(r.evidence.kind, 'not decided')}"
-    if r.evidence.distance is not None:
+    what = "a minimum, but not at one point alone" if r.evidence.flat and r.evidence.holds else "not decided"
+    line = f"by its exact derivatives the point is {said.get(r.evidence.kind, what)}"
+    if r.evidence.distance is not None and r.evidence.distance < REACHED and r.evidence.holds:
+        line += ", reached up to rounding"
+    elif r.evidence.distance is not None:
         line += f", and the optimum about {rough(r.evidence.distance)} away (relative)"
     if r.violation is not None:
         line += f"; constraints are violated by {rough(r.violation)} at most"

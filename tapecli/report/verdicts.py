@@ -51,8 +51,16 @@ def of_minimum(r: Minimum, tolerance_asked: bool) -> tuple[int, TapeError | None
         norm = f"constraints are still violated by {rough(r.violation)}"
     message = f"not converged: {STOP_REASONS.get(reason, reason)}, and {norm}"
     if reason in ("timeout", "max_evaluations", "stalled") or (reason == "steps" and tolerance_asked):
-        return CODES["limit"][0], TapeError("limit", message, hint=_ADVICE[reason]), None
-    return 0, None, Fault("warning", "minimize", message, None, None, _ADVICE.get(reason))
+        return CODES["limit"][0], TapeError("limit", message, hint=_advice(r)), None
+    return 0, None, Fault("warning", "minimize", message, None, None, _advice(r))
+
+
+def _advice(r: Minimum) -> str | None:
+    from tapecli.optimize.methods import is_first_order
+
+    if r.stop_reason == "steps" and not is_first_order(r.method):
+        return "more --steps, or start nearer (--at)"
+    return _ADVICE.get(r.stop_reason)
 
 
 def remark(note: str) -> Fault:

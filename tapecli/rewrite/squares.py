@@ -18,6 +18,11 @@ from tapecli.core import Array
 from tapecli.graph import INPUT, LITERAL, Node, dependents, needed
 from tapecli.ops.linear import unbroadcast
 
+#: Ops whose derivative jumps.
+KINKED = frozenset(
+    ("abs", "maximum", "minimum", "max", "min", "relu", "sign", "floor", "ceil", "round", "mod", "norm", "clip")
+)
+
 
 class Term(NamedTuple):
     """`node` to the power `half`, times the roots of the coefficients, is a residual."""
