@@ -57,7 +57,8 @@ def write(path: str, saved: Saved) -> None:
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
-    temporary = path + ".tmp"
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.writelines([*pieces, digest.digest()])
@@ -193,6 +194,29 @@ def hashed(*arrays: Array | str) -> str:
     return digest.hexdigest()
 
 
+def claim(path: str, force: bool) -> None:
+    """Raises TapeError where a new run must not, or cannot, keep its checkpoints at `path`."""
+    if not force:
+        for name in (path, older(path)):
+            if os.path.lexists(name):
+                raise TapeError("file", f"{name} exists already", hint="--resume goes on from it, --force replaces it")
+    reachable(path)
+
+
+def reachable(path: str) -> None:
+    """Raises TapeError where nothing can be written at `path`: better before a long run than in it."""
+    folder = os.path.dirname(os.path.abspath(path))
+    why = None
+    if os.path.isdir(path) or os.path.isdir(older(path)):
+        why = "it is a folder"
+    elif not os.path.isdir(folder):
+        why = "there is no such folder"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        why = "permission denied"
+    if why is not None:
+        raise TapeError("file", f"the checkpoint {path} cannot be written: {why}")
+
+
 class Keeper:
     """Writes checkpoints of one run while it goes on: every `every` seconds, less often where that would take more
     than a small share of the time. It is called between steps. `before` is called before each: what else is written
@@ -207,18 +231,25 @@ class Keeper:
         self._before = before
         self._due = time.monotonic() + every
         self._written: State | None = None
+        self.fault: TapeError | None = None
 
     def __call__(self, state: State, best: State | None) -> None:
         if time.monotonic() >= self._due:
             self.write(state, best)
 
     def write(self, state: State, best: State | None) -> None:
+        """Writes this state, unless it is there. That a disk is full, say, must not end a run: it is kept as `fault`
+        until a later checkpoint could be written."""
         if state is self._written:
             return
         begin = time.monotonic()
         if self._before is not None:
             self._before()
-        write(self.path, Saved(self.identity, state, best))
-        self._written = state
+        try:
+            write(self.path, Saved(self.identity, state, best))
+        except TapeError as error:
+            self.fault = error
+        else:
+            self._written, self.fault = state, None
         end = time.monotonic()
         self._due = end + (max(self.every, (end - begin) / SHARE) if self.every else 0.0)

@@ -181,19 +181,23 @@ def _kept(
 ) -> tuple[loop.Ending, tuple[str, ...]]:
     from tapecli.optimize import checkpoint  # with json and hashlib, which nobody else needs
 
-    path = str(how.checkpoint)
+    path = os.fspath(how.checkpoint or "")
+    path = os.path.realpath(path) if os.path.islink(path) else path
     identity = identity_of(problem, at, method, target)
     saved, note = None, None
     if how.resume:
+        checkpoint.reachable(path)
         saved, note = checkpoint.latest(path, identity)
-    elif os.path.lexists(path) and not how.force:
-        raise TapeError("file", f"{path} exists already", hint="--resume goes on from it, --force replaces it")
+    else:
+        checkpoint.claim(path, how.force)
     keeper = checkpoint.Keeper(path, identity, how.checkpoint_every, None if see is None else see.flush)
     state, best = (None, None) if saved is None else (saved.state, saved.best)
     ending = loop.run(method, target, limits, see, keeper, state, best)
     keeper.write(ending.state, ending.best)
     notes = () if note is None else (note,)
-    if ending.stop_reason in UNFINISHED:
+    if keeper.fault is not None:
+        notes = (*notes, keeper.fault.message)
+    elif ending.stop_reason in UNFINISHED:
         notes = (*notes, f"the run so far is in {path}; with --resume it goes on from step {ending.state.step}")
     return ending, notes
 
@@ -206,6 +210,8 @@ def identity_of(problem: Problem, at: Mapping[str, Array], method: Method, targe
     fixed = {e.name: at.get(e.name, e.value) for e in inputs if e.kind != "var"}
     data = [part for name, array in fixed.items() if array is not None for part in (name, array)]
     others = [f"--{name} {getattr(problem, name)}" for name in ("dtype", "kink")]
+    if target.residuals is not None:
+        others += [f"--loss {target.residuals.loss}", f"--loss-scale {target.residuals.scale:g}"]
     return {
         "formula": hashed(problem.source.text),
         "data": hashed(*data),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,66 @@ def test_wrong_uses_are_refused(folder: Path) -> None:
         tp.parse(DATA).minimize(resume=True)
     with pytest.raises(tp.TapeError, match="one run, not one of several"):
         tp.parse(DATA).minimize(checkpoint="c", starts=3)
-    with pytest.raises(tp.TapeError, match="cannot be written") as caught:
-        tp.parse(DATA).minimize(checkpoint="nowhere/c")
-    assert caught.value.code == "file"
+    Path("folder").mkdir()
+    for path in ("nowhere/c", "folder"):
+        for more in ({"force": True}, {"resume": True}):
+            seen: list[Any] = []
+            with pytest.raises(tp.TapeError, match=r"cannot be written: (there is no such|it is a) folder") as caught:
+                tp.parse(DATA).minimize(checkpoint=path, callback=seen.append, **more)
+            assert caught.value.code == "file"
+            assert not seen  # before the run, not after it
+    assert Path("folder").is_dir()
+    Path("mine.1").write_text("mine")
+    with pytest.raises(tp.TapeError, match=r"mine\.1 exists already"):
+        tp.parse(DATA).minimize(checkpoint="mine")
+
+
+def test_a_disk_that_is_full_does_not_end_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = bits(tp.parse(DATA).minimize(**RUNS["batches"][1]))
+    sync, calls = os.fsync, iter(range(10**6))
+
+    def full(handle: int) -> None:
+        if 20 <= next(calls) < 40:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    end = tp.parse(DATA).minimize(**RUNS["batches"][1], checkpoint="c", checkpoint_every=0)
+    assert bits(end) == whole and end.notes == ()  # there was room again
+    assert read("c").state.step == 36
+
+    def broken(*_: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "replace", broken)
+    end = tp.parse(DATA).minimize(**RUNS["batches"][1], checkpoint="d")
+    assert bits(end) == whole
+    assert "the checkpoint d cannot be written: input/output error" in end.notes
+
+
+def test_a_link_stays_a_link(folder: Path) -> None:
+    Path("scratch").mkdir()
+    Path("scratch/real").write_bytes(b"")
+    Path("c").symlink_to("scratch/real")
+    tp.parse(DATA).minimize(checkpoint="c", force=True)
+    assert Path("c").is_symlink()
+    assert read("scratch/real").state.step == 36
+
+
+def test_a_fit_goes_on_and_its_loss_is_part_of_it(folder: Path) -> None:
+    text = 'data t, y from "d.csv"\nvar a = 1, b = 0.1\nfit y ~ a*exp(-b*t)'
+    whole = tp.parse(text).fit()
+    with_some = tp.parse(text).fit(steps=2, checkpoint="c")
+    assert with_some.minimum.steps == 2
+    end = tp.parse(text).fit(checkpoint="c", resume=True)
+    assert bits(end.minimum) == bits(whole.minimum)
+    assert end.covariance.tobytes() == whole.covariance.tobytes()
+    with pytest.raises(tp.TapeError, match="--loss linear there, --loss huber here"):
+        tp.parse(text).fit(loss="huber", checkpoint="c", resume=True)
+    with pytest.raises(tp.TapeError, match="takes all rows"):
+        tp.parse(text).fit(batch=4)
+
+
+def test_a_run_that_was_cut_short_says_how_it_goes_on(folder: Path) -> None:
+    end = tp.parse(DATA).minimize(max_evaluations=5, checkpoint="c")
+    assert end.notes == ("the run so far is in c; with --resume it goes on from step 4",)

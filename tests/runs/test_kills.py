@@ -46,7 +46,7 @@ def survive(kills: int, seed: int) -> dict[str, int]:
     fresh = True
     while found["kills"] < kills:
         if fresh:
-            for name in ("c", "c.1", "c.tmp"):
+            for name in ("c", "c.1", ".c.tmp"):
                 Path(name).unlink(missing_ok=True)
         pid = child(0.0)
         time.sleep(draw.random() * longest)
