@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +212,31 @@ def test_arrays_of_other_kinds_are_converted_block_by_block(
     problem = tp.parse('data A from "a.npy"\nsum(A)', folder=str(tmp_path))
     assert problem.data["A"].dtype == np.float64
     assert np.array_equal(problem.data["A"], array.astype(np.float64))
+
+
+@pytest.mark.slow
+def test_data_larger_than_what_the_process_may_take(tmp_path: Path) -> None:
+    """Numbers that take 384 MB and more, in `.npy` and as text, in a process that may not take 350 MiB of its own."""
+    n, w = 4_000_000, np.arange(1.0, 12.0)
+    array = np.lib.format.open_memmap(tmp_path / "d.npy", mode="w+", dtype=np.float64, shape=(n, 12))
+    for begin in range(0, n, 500_000):
+        block = RNG.normal(size=(500_000, 12))
+        block[:, 11] = block[:, :11] @ w + 0.1 * block[:, 11]
+        array[begin : begin + 500_000] = block
+    array.flush()
+    block = np.round(RNG.normal(size=(20_000, 12)), 2)
+    block[:, 11] = block[:, :11] @ w
+    np.savetxt(tmp_path / "block.csv", block, delimiter=",", fmt="%.2f")
+    text = (tmp_path / "block.csv").read_bytes()
+    with open(tmp_path / "d.csv", "wb") as file:
+        file.writelines(text for _ in range(mapped.LARGE // len(text) + 1))
+    using = "using adam(learning_rate=0.05), batch=256, steps=2000"
+    for name, data in (("npy", 'data D from "d.npy"'), ("csv", 'data D = [*] from "d.csv"')):
+        formula = f"{data}\nvar w[11] = 0\nminimize mean((D[:, 12] - D[:, 1..11] @ w)^2) {using}\n"
+        (tmp_path / f"{name}.tape").write_text(formula)
+        code = "import resource, sys; resource.setrlimit(resource.RLIMIT_DATA, (350 << 20,)*2); "
+        code += "from tapecli.cli import run; sys.exit(run(sys.argv[1:]))"
+        words = [sys.executable, "-c", code, "minimize", f"{name}.tape", "--json"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["at"]["w"] == pytest.approx(w, abs=0.02)
