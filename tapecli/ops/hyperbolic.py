@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ csch: Op = elementwise(
     kernel=late("hyperbolic", "csch"),
     complex=_over(np.sinh),
     vjps=(lambda g, out, x: -g * (out * coth(x)),),
-    native=None,
+    native=lambda b, x: b.csch(x),
     domain="real, x ≠ 0",
     points=((0.5,), (-2.0,), (1e-5,), (20.0,)),
     doc="1 / sinh(x)",
@@ -104,7 +105,7 @@ coth: Op = elementwise(
     kernel=late("hyperbolic", "coth"),
     complex=_over(np.tanh),
     vjps=(lambda g, out, x: -g * (csch(x) * csch(x)),),
-    native=None,
+    native=lambda b, x: b.coth(x),
     domain="real, x ≠ 0",
     points=((0.5,), (-2.0,), (1e-5,), (20.0,)),
     doc="1 / tanh(x)",
@@ -116,7 +117,7 @@ sech: Op = elementwise(
     kernel=_sech,
     complex=_over(np.cosh),
     vjps=(lambda g, out, x: g * sech_d1(x),),
-    native=None,
+    native=lambda b, x: b.sech(x),
     domain=R,
     points=_NEAR,
     doc="1 / cosh(x)",
@@ -126,7 +127,7 @@ sech_d1: Op = elementwise(
     kernel=lambda x: -(_sech(x) * np.tanh(x)),
     complex=lambda x: -np.tanh(x) / np.cosh(x),
     vjps=(lambda g, out, x: g * sech_d2(x),),
-    native=None,
+    native=lambda b, x: -(b.sech(x) * b.tanh(x)),
     domain=R,
     points=_NEAR,
     doc="-sech(x) tanh(x), the derivative of sech",
@@ -146,7 +147,7 @@ asinh: Op = elementwise(
     kernel=np.arcsinh,
     complex=np.arcsinh,
     vjps=(lambda g, out, x: g / hypot(1.0, x),),
-    native=None,
+    native=lambda b, x: b.asinh(x),
     domain=R,
     points=((0.5,), (-2.0,), (1e-9,), (1e8,)),
     doc="the inverse hyperbolic sine",
@@ -156,7 +157,7 @@ acosh: Op = elementwise(
     kernel=late("hyperbolic", "arccosh"),
     complex=np.arccosh,
     vjps=(lambda g, out, x: g / sqrt(x - 1.0) / sqrt(x + 1.0),),
-    native=None,
+    native=lambda b, x: b.acosh(x),
     domain="x >= 1",
     points=((1.5,), (3.0,), (1.0001,), (1e8,)),
     doc="the inverse hyperbolic cosine",
@@ -177,7 +178,7 @@ atanh_d1: Op = elementwise(
     kernel=_atanh_d1,
     complex=lambda x: 1.0 / ((1.0 - x) * (1.0 + x)),
     vjps=(lambda g, out, x: 2.0 * g * (x * out * out),),  # the product rule on (1 - x)(1 + x) would cancel
-    native=None,
+    native=lambda b, x: 1.0 / b.select(b.abs(x) <= 1.0, (1.0 - x) * (1.0 + x), math.nan),
     domain="-1 < x < 1",
     points=((0.5,), (-0.9,), (1e-9,), (0.9999,)),
     doc="1 / (1 - x^2) inside (-1, 1), the derivative of atanh",
@@ -187,7 +188,7 @@ acoth_d1: Op = elementwise(
     kernel=_acoth_d1,
     complex=lambda x: 1.0 / ((1.0 - x) * (1.0 + x)),
     vjps=(lambda g, out, x: 2.0 * g * (x * out * out),),
-    native=None,
+    native=lambda b, x: b.select(b.abs(x) >= 1.0, -1.0 / (x - 1.0), math.nan) / (x + 1.0),
     domain=OUTSIDE,
     points=((1.5,), (-3.0,), (1.0001,), (1e8,)),
     doc="1 / (1 - x^2) outside of [-1, 1], the derivative of acoth",
@@ -197,7 +198,7 @@ atanh: Op = elementwise(
     kernel=np.arctanh,
     complex=np.arctanh,
     vjps=(lambda g, out, x: g * atanh_d1(x),),
-    native=None,
+    native=lambda b, x: b.atanh(x),
     domain="-1 < x < 1",
     points=((0.5,), (-0.9,), (1e-9,), (0.9999,)),
     doc="the inverse hyperbolic tangent",
@@ -207,7 +208,7 @@ acoth: Op = elementwise(
     kernel=late("hyperbolic", "acoth"),
     complex=_of_inverse(np.arctanh),
     vjps=(lambda g, out, x: g * acoth_d1(x),),
-    native=None,
+    native=lambda b, x: b.acoth(x),
     domain=OUTSIDE,
     points=((1.5,), (-3.0,), (1.0001,), (1e8,)),
     doc="atanh(1 / x)",
@@ -243,7 +244,7 @@ asech_d1: Op = elementwise(
     kernel=_asech_d1,
     complex=lambda x: -1.0 / x / np.sqrt((1.0 - x) * (1.0 + x)),
     vjps=(lambda g, out, x: g * asech_d2(x),),
-    native=None,
+    native=lambda b, x: b.select(x < 0.0, math.nan, -1.0 / x) / b.sqrt((1.0 - x) * (1.0 + x)),
     domain="0 < x < 1",
     points=((0.5,), (0.9,), (1e-5,), (0.9999,)),
     doc="-1 / (x sqrt(1 - x^2)), the derivative of asech",
@@ -304,12 +305,16 @@ def _logit_d1(x: Array) -> Any:
     return 1.0 / np.where(s < 0.0, np.nan, s)
 
 
+def _native_logit_d1(b: Any, product: Any) -> Any:
+    return 1.0 / b.select(product < 0.0, math.nan, product)
+
+
 logit_d1: Op = elementwise(
     "logit_d1",
     kernel=_logit_d1,
     complex=lambda x: 1.0 / (x * (1.0 - x)),
     vjps=(lambda g, out, x: g * ((2.0 * x - 1.0) * out * out),),  # the product rule on x (1 - x) would cancel
-    native=None,
+    native=lambda b, x: _native_logit_d1(b, x * (1.0 - x)),
     domain="0 < x < 1",
     points=((0.3,), (0.5001,), (1e-9,), (0.9999,)),
     doc="1 / (x (1 - x)), the derivative of logit",
@@ -319,7 +324,7 @@ logit: Op = elementwise(
     kernel=late("hyperbolic", "logit"),
     complex=lambda x: np.log(x) - np.log(1.0 - x),
     vjps=(lambda g, out, x: g * logit_d1(x),),
-    native=None,
+    native=lambda b, x: b.logit(x),
     domain="0 < x < 1",
     points=((0.3,), (0.5001,), (1e-9,), (0.9999,)),
     doc="log(x / (1 - x)), the inverse of sigmoid",
@@ -330,7 +335,7 @@ logaddexp: Op = elementwise(
     kernel=late("hyperbolic", "logaddexp"),
     complex=None,
     vjps=(lambda g, out, x, y: g * logaddexp_share(x, y), lambda g, out, x, y: g * logaddexp_share(y, x)),
-    native=None,
+    native=lambda b, x, y: b.logaddexp(x, y),
     domain=R,
     points=_PAIRS,
     doc="log(exp(x) + exp(y)) without overflow",
@@ -340,7 +345,7 @@ logaddexp_share: Op = elementwise(
     kernel=late("hyperbolic", "logaddexp_share"),
     complex=None,
     vjps=(lambda g, out, x, y: g * logaddexp_d2(x, y), lambda g, out, x, y: -g * logaddexp_d2(x, y)),
-    native=None,
+    native=lambda b, x, y: b.logaddexp_share(x, y),
     domain=R,
     points=_PAIRS,
     doc="exp(x) / (exp(x) + exp(y)), the derivative of logaddexp",
@@ -353,7 +358,7 @@ logaddexp_d2: Op = elementwise(
         lambda g, out, x, y: -g * (out * tanh(0.5 * (x - y))),
         lambda g, out, x, y: g * (out * tanh(0.5 * (x - y))),
     ),
-    native=None,
+    native=lambda b, x, y: b.logaddexp_d2(x, y),
     domain=R,
     points=_PAIRS,
     doc="the second derivative of logaddexp",
@@ -380,7 +385,7 @@ xdivy: Op = elementwise(
     kernel=_xdivy,
     complex=np.true_divide,
     vjps=(lambda g, out, x, y: g / y, lambda g, out, x, y: -g * xdivy(out, y)),
-    native=None,
+    native=lambda b, x, y: b.select(x.eq(0.0) & y.eq(0.0), 0.0, x / y),
     domain="real, y ≠ 0",
     points=((1.5, -0.25), (0.0, 3.0), (7.0, 1e3)),
     doc="x / y, and 0 where both are 0",
@@ -390,7 +395,7 @@ xlogy: Op = elementwise(
     kernel=_xlogy,
     complex=None,
     vjps=(lambda g, out, x, y: g * log(y), lambda g, out, x, y: g * xdivy(x, positive(y))),
-    native=None,
+    native=lambda b, x, y: b.select(x.eq(0.0) & (y >= 0.0), 0.0, x * b.log(y)),
     domain="real; y > 0",
     points=((1.5, 0.25), (0.0, 3.0), (-2.0, 1e-3), (2.0, 1.0001)),
     doc="x log(y), and 0 where x is 0",
@@ -400,7 +405,7 @@ xlog1py: Op = elementwise(
     kernel=_xlog1py,
     complex=None,
     vjps=(lambda g, out, x, y: g * log1p(y), lambda g, out, x, y: g * xdivy(x, positive(1.0 + y))),
-    native=None,
+    native=lambda b, x, y: b.select(x.eq(0.0) & (y >= -1.0), 0.0, x * b.log1p(y)),
     domain="real; y > -1",
     points=((1.5, 0.25), (0.0, 3.0), (-2.0, -0.999), (2.0, 1e-9)),
     doc="x log(1 + y), and 0 where x is 0",

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tapecli.core import Array
-from tapecli.optimize.models import EXACT, NOISE, Curved, Products, Squares, look_gradient, look_squares
+from tapecli.optimize.models import EXACT, Curved, Products, Squares, look_gradient, look_squares
 from tapecli.optimize.quadratic import free_of
 from tapecli.optimize.target import Target
 from tapecli.optimize.trust_region import relative
@@ -104,7 +104,7 @@ def _judged(target: Target, x: Array, stationary: float) -> Evidence:
         if greatest > 0
         else model.curvatures.size
     )
-    if distance > stationary or model.sloping(np.abs(model.curvatures) > NOISE * greatest):
+    if distance > stationary or np.any(model.slopes[model.curvatures == 0.0] != 0.0):
         return Evidence("slope", distance, decrease, least, flat)
     if flat:
         return Evidence("undetermined", distance, decrease, least, flat, _everywhere(target, x, free, flat))
@@ -113,10 +113,8 @@ def _judged(target: Target, x: Array, stationary: float) -> Evidence:
 
 def _newton(model: Curved, size: int) -> Array:
     """The step to the stationary point of the model, flat directions left out."""
-    greatest = float(np.max(np.abs(model.curvatures), initial=0.0))
-    kept = np.abs(model.curvatures) > NOISE * greatest
-    slopes = model.basis.T @ (model.gradient / model.scale)
-    p = np.where(kept, -slopes / np.where(kept, model.curvatures, 1.0), 0.0)
+    kept = ~model.flat() & (model.curvatures != 0.0)
+    p = np.where(kept, -model.slopes / np.where(kept, model.curvatures, 1.0), 0.0)
     step = np.zeros(size)
     step[model.free] = (model.basis @ p) / model.scale
     return step

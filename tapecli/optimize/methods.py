@@ -21,6 +21,7 @@ class Listed(NamedTuple):
     """A method of the table: what it is, its options, and how it is made of them."""
 
     help: str
+    about: str
     options: tuple[Option, ...]
     make: Callable[[Options], Method]
 
@@ -31,16 +32,34 @@ _HISTORY = Option("history", 10.0, COUNT, "how many of the latest steps tell of 
 SECOND_ORDER: dict[str, Listed] = {
     "lbfgs": Listed(
         "L-BFGS: curvature from the latest gradients, bounds, many variables",
+        "The recursion is that of Nocedal and Wright (Numerical Optimization, algorithm 7.4), the line search that of "
+        "Lewis and Overton (2013), which serves functions with kinks as well.",
         (_HISTORY,),
         lambda o: LBFGS(int(o["history"])),
     ),
     "newton": Listed(
-        "Newton's method in a trust region, on exact second derivatives", (), lambda o: TrustRegion("newton")
+        "Newton's method in a trust region, on exact second derivatives",
+        "Up to 256 variables it takes the Hessian and solves for the step exactly, also where it is indefinite "
+        "(Moré and Sorensen, 1983); beyond, it takes products with the Hessian alone (Steihaug, 1983).",
+        (),
+        lambda o: TrustRegion("newton"),
     ),
     "lm": Listed(
-        "Levenberg and Marquardt's method for sums of squares, on the exact Jacobian", (), lambda o: TrustRegion("lm")
+        "Levenberg and Marquardt's method for sums of squares, on the exact Jacobian",
+        "Trust region and scaling are those of Moré (1978). The model of a step is Gauss and Newton's or the exact "
+        "quadratic one, whichever foretold the last step better (Dennis, Gay and Welsch, 1981). A run that gets stuck "
+        "begins once more, solving for the parameters that the residuals are linear in (Golub and Pereyra, 1973).",
+        (),
+        lambda o: TrustRegion("lm"),
     ),
-    "lagrangian": Listed("augmented Lagrangian, for `subject to`", (), lambda o: Lagrangian()),
+    "lagrangian": Listed(
+        "augmented Lagrangian, for `subject to`",
+        "Each step minimises the augmented Lagrangian by `newton` within the bounds (Nocedal and Wright, algorithm "
+        "17.4); Newton's method on the conditions of Karush, Kuhn and Tucker ends it. `converged` means that these "
+        "hold and that the Hessian of the Lagrangian is definite along the constraints.",
+        (),
+        lambda o: Lagrangian(),
+    ),
 }
 
 

@@ -217,11 +217,13 @@ class Curved:
     def _factor(self, scale: Array) -> None:
         self.scale = scale[self.free]
         self.curvatures, self.basis = np.linalg.eigh(self.matrix / np.outer(self.scale, self.scale))
-        self._slopes = self.basis.T @ (self.gradient / self.scale)
+        self.slopes = self.basis.T @ (self.gradient / self.scale)
 
-    def sloping(self, kept: Array) -> bool:
-        """Whether the value falls along a direction without curvature."""
-        return bool(np.any(np.abs(self._slopes[~kept]) > 1e-10 * np.max(np.abs(self._slopes), initial=0.0)))
+    def flat(self) -> Array:
+        """The directions along which, up to rounding, the value has neither curvature nor slope."""
+        greatest = np.max(np.abs(self.curvatures), initial=0.0)
+        straight = (self.curvatures <= NOISE * greatest) & (self.curvatures >= -1e-9 * greatest)
+        return straight & (np.abs(self.slopes) <= 1e-6 * np.max(np.abs(self.slopes), initial=0.0))
 
     def _out(self, p: Array) -> Array:
         step = np.zeros(self._size)
@@ -229,7 +231,7 @@ class Curved:
         return step
 
     def within(self, radius: float, exact: bool) -> Array:
-        return self._out(shortest(self.curvatures, self._slopes, radius))
+        return self._out(shortest(self.curvatures, self.slopes, radius))
 
     def fall(self, moved: Array, exact: bool) -> float:
         step = moved[self.free]
@@ -238,14 +240,11 @@ class Curved:
     def newton(self) -> Array | None:
         """Newton's full step, or None where the model has no minimum. Directions with neither slope nor curvature are
         left."""
-        greatest = np.max(np.abs(self.curvatures), initial=0.0)
-        if not self.sound or np.any(self.curvatures < -NOISE * greatest):
+        kept = ~self.flat()
+        if not self.sound or np.any(self.curvatures[kept] <= 0.0):
             return None
-        kept = self.curvatures > NOISE * greatest
-        if self.sloping(kept):
-            return None
-        p = np.zeros_like(self._slopes)
-        p[kept] = -self._slopes[kept] / self.curvatures[kept]
+        p = np.zeros_like(self.slopes)
+        p[kept] = -self.slopes[kept] / self.curvatures[kept]
         return self._out(p)
 
 

@@ -199,6 +199,20 @@ def circular() -> None:
         lambda z: z,
     )
 
+    def arcsin(z: mp.mpf) -> mp.mpf:
+        s = mp.sqrt(z)
+        return (mp.asin(s) - s) / (s * z)
+
+    fit(
+        "ASIN",
+        at_zero(arcsin, mp.mpf(1) / 6),
+        mp.mpf(10) ** -9,
+        mp.mpf("0.2501"),
+        14,
+        "(asin(s) - s)/s^3, powers of s^2, s <= 1/2",
+        lambda z: z,
+    )
+
 
 def two_over_pi(bits: int) -> int:
     with mp.workprec(bits + 100):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tapecli.engines.native.ir import Lanes, Val
-from tapecli.engines.native.library import circular, exponential, logarithm
+from tapecli.engines.native.library import circular, errors, exponential, inverse, logarithm
 
 
 def _of_type(double: Callable[..., Val], single: Callable[..., Val] | None) -> Callable[..., Val]:
@@ -35,15 +35,47 @@ _DOUBLE: dict[str, Callable[..., Val]] = {
         exponential.sech2,
         exponential.sigmoid,
         exponential.sigmoid_d1,
+        exponential.exp_neg_sq,
+        exponential.exp_neg_sq_d1,
+        exponential.sech,
+        exponential.csch,
+        exponential.coth,
         logarithm.log,
         logarithm.log1p,
         logarithm.log2,
         logarithm.log10,
         logarithm.softplus,
         logarithm.pow,
+        logarithm.power_dx,
+        logarithm.power_dxx,
+        logarithm.power_dxy,
+        logarithm.power_times,
+        logarithm.logit,
+        logarithm.logaddexp,
+        logarithm.logaddexp_share,
+        logarithm.logaddexp_d2,
         circular.sin,
         circular.cos,
         circular.tan,
+        circular.sinpi,
+        circular.cospi,
+        circular.tanpi,
+        circular.tand,
+        circular.sind,
+        circular.cosd,
+        circular.sinc,
+        inverse.asin,
+        inverse.acos,
+        inverse.atan,
+        inverse.atan2,
+        inverse.asinh,
+        inverse.acosh,
+        inverse.atanh,
+        inverse.acoth,
+        inverse.cbrt,
+        inverse.hypot,
+        errors.erf,
+        errors.erfc,
     )
 }
 _SINGLE: dict[str, Callable[..., Val]] = {}

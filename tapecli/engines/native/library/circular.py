@@ -7,14 +7,15 @@ Newsletter 18 (1983), in integers, lane by lane. Then minimax polynomials for |r
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 from tapecli.engines.native.ir import Lanes, Val
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
-from tapecli.engines.native.library.exponential import nearest
+from tapecli.engines.native.library.exponential import MAGIC, nearest
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
 
+INF, NAN = math.inf, math.nan
 #: Up to here three parts of pi/2 are enough.
 FAR = 2.0**28
 
@@ -127,4 +128,105 @@ def tan(b: Lanes, x: Val) -> Val:
     return b.select(b.abs(x) < 2.0**-27, x, y)
 
 
-__all__ = ["Any", "cos", "quarters", "sin", "sin_cos", "tan"]
+# ---- angles in half turns and degrees ----
+
+
+def _within_turn(b: Lanes, x: Val, turn: float) -> Val:
+    """x less whole turns, exactly: for finite x, |result| <= turn/2."""
+
+    def once(y: Val) -> Val:
+        return less_product(b, y, b.rint(y / turn), turn)
+
+    def far() -> list[Val]:
+        y = x
+        for _ in range(21):  # each takes 52 bits or more off
+            y = once(y)
+        return [y]
+
+    usual = b.abs(x) < 2.0**52
+    y = b.code.branch(b.code.any(~usual), far, lambda: [once(x)])[0]
+    return b.select(b.abs(x) < INF, y, NAN)
+
+
+def _half_turns(b: Lanes, x: Val) -> tuple[Val, Pair, Val]:
+    """pi x = q pi/2 + r, as from `quarters`; and x less whole turns."""
+    y = _within_turn(b, x, 2.0)
+    shifted = b.mad(y, 2.0, MAGIC)
+    k = shifted - MAGIC
+    return b.to_bits(shifted), pairs.mul1(b, pairs.constant(b, t.PI), y - 0.5 * k), y
+
+
+def _degrees(b: Lanes, x: Val) -> tuple[Val, Pair, Val]:
+    """x degrees = q pi/2 + r."""
+    y = _within_turn(b, x, 360.0)
+    shifted = b.mad(y, 1.0 / 90.0, MAGIC)
+    k = shifted - MAGIC
+    return b.to_bits(shifted), pairs.mul1(b, pairs.constant(b, t.RADIANS), y - 90.0 * k), y
+
+
+def _sine(b: Lanes, x: Val, q: Val, r: Pair) -> Val:
+    s, c = b.once(sin_cos, r)
+    odd = (q & 1).ne(0)
+    y = _turned(b, q, b.select(odd, c[0], s[0]) + b.select(odd, c[1], s[1]))
+    return b.select(y.eq(0.0), b.copysign(0.0, x), y)
+
+
+def _cosine(b: Lanes, q: Val, r: Pair) -> Val:
+    s, c = b.once(sin_cos, r)
+    odd = (q & 1).ne(0)
+    y = _turned(b, q + 1, b.select(odd, s[0], c[0]) + b.select(odd, s[1], c[1]))
+    return b.select(y.eq(0.0), 0.0, y)
+
+
+def sinpi(b: Lanes, x: Val) -> Val:
+    q, r, _ = b.once(_half_turns, x)
+    return _sine(b, x, q, r)
+
+
+def cospi(b: Lanes, x: Val) -> Val:
+    q, r, _ = b.once(_half_turns, x)
+    return _cosine(b, q, r)
+
+
+def _tangent(b: Lanes, x: Val, q: Val, r: Pair) -> Val:
+    s, c = b.once(sin_cos, r)
+    s, c = fast_two_sum(*s), fast_two_sum(*c)
+    odd = (q & 1).ne(0)
+    y = pairs.joined(pairs.div(b, pairs.select(b, odd, c, s), pairs.select(b, odd, s, c)))
+    pole = b.select(odd, s[0], c[0]).eq(0.0)
+    y = b.from_bits(b.to_bits(y) ^ ((q & 1) << 63))
+    return b.select(pole, INF, b.select(y.eq(0.0), b.copysign(0.0, x), y))
+
+
+def tanpi(b: Lanes, x: Val) -> Val:
+    q, r, _ = b.once(_half_turns, x)
+    return _tangent(b, x, q, r)
+
+
+def tand(b: Lanes, x: Val) -> Val:
+    q, r, _ = b.once(_degrees, x)
+    return _tangent(b, x, q, r)
+
+
+def sind(b: Lanes, x: Val) -> Val:
+    q, r, _ = b.once(_degrees, x)
+    return _sine(b, x, q, r)
+
+
+def cosd(b: Lanes, x: Val) -> Val:
+    q, r, _ = b.once(_degrees, x)
+    return _cosine(b, q, r)
+
+
+def sinc(b: Lanes, x: Val) -> Val:
+    """sin(pi x)/(pi x)."""
+    a = b.abs(x)
+    near, whole = a < 2.0**-27, a >= 2.0**53
+    v = b.select(near | whole, 0.5, x)
+    q, r, _ = b.once(_half_turns, v)
+    s, c = b.once(sin_cos, r)
+    odd = (q & 1).ne(0)
+    top = b.select(odd, c[0], s[0]), b.select(odd, c[1], s[1])
+    y = pairs.joined(pairs.div(b, fast_two_sum(*top), pairs.mul1(b, pairs.constant(b, t.PI), v)))
+    y = b.select(near, 1.0, _turned(b, q, y))
+    return b.select(whole, 0.0, b.select(b.isnan(x), x, y))

@@ -182,29 +182,103 @@ def _one_more(b: Lanes, h: Val, l: Val, bits: Val) -> tuple[Pair, Val]:
 
 
 def sigmoid(b: Lanes, x: Val) -> Val:
-    """1 or e, over 1 + e, e = exp(-|x|)."""
-    h, l, bits = _exp_neg(b, b.abs(x))
-    below, _ = _one_more(b, h, l, bits)
+    """1 or e, over 1 + e, e = exp(-|x|), corrected for the rounding of 1 + e."""
+    e = exp(b, -b.abs(x))
+    below = 1.0 + e
+    q = b.select(x < 0.0, e, 1.0) / below
+    return q + q * (((below - 1.0) - e) / below)
+
+
+def sigmoid_pair(b: Lanes, x: Val, low: Val) -> Val:
+    """The same of x + low."""
     negative = x < 0.0
+    a, al = b.select(negative, x, -x), b.select(negative, low, -low)
+    h, l, bits = exp_pair(b, b.select(a < -800.0, -800.0, a), b.select(a < -800.0, 0.0, al))
+    below, _ = _one_more(b, h, l, bits)
     q = pairs.div(b, (b.select(negative, h, 1.0), b.select(negative, l, 0.0)), below)
     y = q[0] + q[1]
     return b.select(negative, ldexp(b, y, bits), y)
 
 
 def sigmoid_d1(b: Lanes, x: Val) -> Val:
-    """e/(1 + e)^2, e = exp(-|x|)."""
-    return _bell(b, b.abs(x), 0)
+    """e/(1 + e)^2, e = exp(-|x|), in few roundings."""
+    e = exp(b, -b.abs(x))
+    return e / (1.0 + e * (2.0 + e))
 
 
-def _bell(b: Lanes, a: Val, plus: int, low: Any = None) -> Val:
-    """2^plus e/(1 + e)^2, e = exp(-a)."""
-    a = b.select(a > 800.0, 800.0, a)
-    h, l, bits = exp_pair(b, -a, low)
+def bell_pair(b: Lanes, x: Val, low: Val) -> Val:
+    """e/(1 + e)^2, e = exp(-|x + low|)."""
+    negative = x < 0.0
+    a, al = b.select(negative, x, -x), b.select(negative, low, -low)
+    h, l, bits = exp_pair(b, b.select(a < -800.0, -800.0, a), b.select(a < -800.0, 0.0, al))
     below, _ = _one_more(b, h, l, bits)
     q = pairs.div(b, (h, l), pairs.mul(b, below, below))
-    return ldexp(b, q[0] + q[1], bits, plus)
+    return ldexp(b, q[0] + q[1], bits)
 
 
 def sech2(b: Lanes, x: Val) -> Val:
-    """4 e/(1 + e)^2, e = exp(-2|x|)."""
-    return _bell(b, 2.0 * b.abs(x), 2)
+    """4 e/(1 + e)^2, e = exp(-2|x|), in few roundings."""
+    e = exp(b, -2.0 * b.abs(x))
+    return e / (0.25 + e * (0.5 + 0.25 * e))
+
+
+def exp_neg_sq(b: Lanes, x: Val) -> Val:
+    """exp(-x^2), the square taken exactly."""
+    a = b.abs(x)
+    s, e = pairs.square(b, b.select(a > 30.0, 30.0, a))
+    h, l, bits = exp_pair(b, -s, -e)
+    return b.select(b.isnan(x), x, ldexp(b, h + l, bits))
+
+
+def exp_neg_sq_d1(b: Lanes, x: Val) -> Val:
+    """-2 x exp(-x^2), rounded once where it leaves the normal numbers."""
+    a = b.abs(x)
+    s, e = pairs.square(b, b.select(a > 30.0, 30.0, a))
+    h, l, bits = exp_pair(b, -s, -e)
+    y = ldexp(b, (-2.0 * b.select(a > 30.0, 30.0, a)) * (h + l), bits)
+    return b.select(b.isnan(x), x, b.from_bits(b.to_bits(y) ^ (b.to_bits(x) & (1 << 63))))
+
+
+def _halves(b: Lanes, x: Val) -> tuple[Pair, Pair, Val, Val]:
+    """e = exp(-|x|) = (h + l) 2^k as a pair in its own scale and as one, and k as bits, and the power."""
+    h, l, bits = _exp_neg(b, b.abs(x))
+    k = bits - MAGIC_BITS
+    power = b.select(k < -900, 0.0, power_of_two(b, k))
+    return (h, l), (h * power, l * power), bits, power
+
+
+def sech(b: Lanes, x: Val) -> Val:
+    """2e/(1 + e^2), e = exp(-|x|)."""
+    p, e, bits, _ = _halves(b, x)
+    q = pairs.div(b, p, pairs.add1(pairs.mul(b, e, e), b.const(1.0)))
+    return ldexp(b, q[0] + q[1], bits, 1)
+
+
+def csch(b: Lanes, x: Val) -> Val:
+    """1/sinh(x): 2e/(1 - e^2) where e = exp(-|x|) is less than 1/2, else by expm1."""
+    a = b.abs(x)
+    near = a < 0.75
+    # sinh = (E + E/(E + 1))/2, E = expm1(a)
+    v = b.select(near & (a > 2.0**-28), a, 0.5)
+    h = expm1_pair(b, v)
+    d = pairs.add1(h, b.const(1.0))
+    s = pairs.add(h, pairs.div(b, h, d))
+    small = pairs.inv(b, s)
+    p, e, bits, _ = _halves(b, b.select(near, 1.0, x))
+    e2 = pairs.mul(b, e, e)
+    q = pairs.div(b, p, pairs.add1(pairs.neg(e2), b.const(1.0)))
+    y = b.select(near, 2.0 * (small[0] + small[1]), ldexp(b, q[0] + q[1], bits, 1))
+    y = b.select(a > 2.0**-28, y, 1.0 / a)
+    return b.copysign(b.select(b.isnan(x), x, y), x)
+
+
+def coth(b: Lanes, x: Val) -> Val:
+    """(2 + t)/-t, t = expm1(-2|x|)."""
+    a = b.abs(x)
+    v = b.select(a > 25.0, 25.0, a)
+    v = b.select(v > 2.0**-28, v, 1.0)
+    p = expm1_pair(b, -2.0 * v)
+    d = fast_two_sum(b.const(2.0), p[0])
+    q = pairs.div(b, (d[0], d[1] + p[1]), pairs.neg(p))
+    y = b.select(a > 2.0**-28, q[0] + q[1], 1.0 / a)
+    return b.copysign(b.select(b.isnan(x), x, y), x)

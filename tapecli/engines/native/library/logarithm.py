@@ -12,11 +12,13 @@ from typing import Any
 from tapecli.engines.native.ir import Lanes, Val
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
-from tapecli.engines.native.library.exponential import exp_pair, ldexp
+from tapecli.engines.native.library.exponential import bell_pair, exp_pair, ldexp, sigmoid_pair
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
 
 INF, NAN = math.inf, math.nan
-#: The bits of sqrt(1/2), and 1024 in the place of the exponent.
+#: Exponents of e within these bounds are computed: their powers are far beyond the numbers of either end. Then: the
+#: bits of sqrt(1/2), and 1024 in the place of the exponent.
+MOST = 1380.0
 ROOT_HALF_BITS = 0x3FE6A09E667F3BCD
 LIFT = 1024 << 52
 WHOLE_BITS = 0x4330000000000000
@@ -142,33 +144,118 @@ def softplus(b: Lanes, x: Val) -> Val:
     y = _log_near(b, f, rest - rest * f, k)
     y = b.select(e < 2.0**-54, e, y)
     top = b.select(x > 0.0, x, 0.0)
-    s, lost = two_sum(top, y)
+    s = top + y
     return b.select(x.eq(INF), INF, b.select(b.isnan(x), x, s))
+
+
+def logit(b: Lanes, p: Val) -> Val:
+    """log(p/(1 - p)): around 1/2 as log(1 + (2p - 1)/(1 - p)), else the difference of two logarithms."""
+    near = (p >= 0.25) & (p <= 0.75)
+    inside = (p > 0.0) & (p < 1.0)
+    v = b.select(near, p, 0.5)
+    d = two_sum(b.const(1.0), -v)
+    q = pairs.div(b, ((v - d[0]) - d[1], b.const(0.0)), d)
+    close = pairs.joined(log1p_pair(b, q[0], q[1]))
+    v = b.select(inside, p, 0.25)
+    d = two_sum(b.const(1.0), -v)
+    far = pairs.joined(pairs.add(log_pair(b, v), pairs.neg(log_pair(b, d[0], d[1]))))
+    y = b.select(near, close, far)
+    edge = b.select(p.eq(0.0), -INF, b.select(p.eq(1.0), INF, b.const(NAN)))
+    return b.select(inside, y, edge)
+
+
+def logaddexp(b: Lanes, x: Val, y: Val) -> Val:
+    """max + log(1 + e), e = exp(-|x - y|), the difference taken exactly."""
+    top, less = b.select(x > y, x, y), b.select(x > y, y, x)
+    finite = (b.abs(x) < INF) & (b.abs(y) < INF)
+    top, less = b.select(finite, top, 1.0), b.select(finite, less, 1.0)
+    d, dl = two_sum(less, -top)
+    deep = d < -800.0
+    h, l, bits = exp_pair(b, b.select(deep, -800.0, d), b.select(deep, 0.0, dl))
+    e, el = ldexp(b, h, bits), ldexp(b, l, bits)
+    p = log1p_pair(b, e, el)
+    p = pairs.select(b, e < 2.0**-60, (e, b.const(0.0)), p)
+    s, rest = two_sum(top, p[0])
+    value = s + (rest + p[1])
+    greater = b.select(x > y, x, y)
+    return b.select(finite, value, b.select(b.isnan(x) | b.isnan(y), x + y, greater))
+
+
+def _slope(b: Lanes, x: Val, y: Val, of: Any) -> Val:
+    """`of` the exact difference x - y; equal infinities have none."""
+    d, e = two_sum(x, -y)
+    finite = b.abs(d) < INF
+    d = b.select(x.eq(y), 0.0, d)
+    return b.select(b.isnan(d), d, of(b, b.select(b.isnan(d), 0.0, d), b.select(finite, e, 0.0)))
+
+
+def logaddexp_share(b: Lanes, x: Val, y: Val) -> Val:
+    return _slope(b, x, y, sigmoid_pair)
+
+
+def logaddexp_d2(b: Lanes, x: Val, y: Val) -> Val:
+    return _slope(b, x, y, bell_pair)
 
 
 def pow(b: Lanes, x: Val, y: Val) -> Val:
     """exp(y log|x|) in pairs; signs and ends as IEEE 754, 9.2.1."""
+    return _power(b, x, y, 0.0, None)
+
+
+def power_dx(b: Lanes, x: Val, y: Val) -> Val:
+    """y x^(y-1)."""
+    return b.select(y.eq(0.0), 0.0, _power(b, x, y, 1.0, y))
+
+
+def power_dxx(b: Lanes, x: Val, y: Val) -> Val:
+    """y (y-1) x^(y-2)."""
+    return b.select(y.eq(0.0) | y.eq(1.0), 0.0, _power(b, x, y, 2.0, y * (y - 1.0)))
+
+
+def power_times(b: Lanes, x: Val, y: Val, factor: Val) -> Val:
+    """factor x^y, rounded once where the power alone would leave the numbers."""
+    return _power(b, x, y, 0.0, factor)
+
+
+def power_dxy(b: Lanes, x: Val, y: Val) -> Val:
+    """x^(y-1) (1 + y log x); at x = 0 its limit, 0 at the origin."""
+    value = _power(b, x, y, 1.0, 1.0 + y * log(b, x))
+    return b.select(x.eq(0.0) & ((y > 1.0) | y.eq(0.0)), 0.0, value)
+
+
+def _power(b: Lanes, x: Val, y: Val, less: float, factor: Val | None) -> Val:
+    """factor x^(y - less)."""
     a = b.abs(x)
     h, l = log_pair(b, a)
     clamped = b.select(y > 2.0**65, 2.0**65, b.select(y < -(2.0**65), -(2.0**65), y))
     eh, el = two_prod(b, clamped, h)
     el = b.mad(clamped, l, el)
-    inside = b.abs(eh) < 800.0
-    eh = b.select(inside, eh, b.select(eh > 0.0, 800.0, b.const(-800.0)))
+    if less:
+        eh, el = pairs.add((eh, el), (-less * h, -less * l))
+    inside = b.abs(eh) < MOST
+    above = eh > 0.0
+    eh = b.select(inside, eh, b.select(above, MOST, b.const(-MOST)))
     el = b.select(inside, el, 0.0)
     ph, pl, bits = exp_pair(b, eh, el)
-    value = ldexp(b, ph + pl, bits)
+    top = ph + pl
+    value = ldexp(b, top if factor is None else top * factor, bits)
+    if factor is not None:  # beyond MOST the power outweighs any factor, which is made of the exponent
+        value = b.select(inside, value, b.select(above, INF, b.const(0.0)) * b.copysign(1.0, factor))
     usual = (x > 0.0) & (x < INF) & (b.abs(y) < INF)
 
     def ends() -> list[Val]:
-        return [_power_ends(b, x, y, a, value)]
+        return [_power_ends(b, x, y - less if less else y, a, value, factor)]
 
-    return b.code.branch(b.code.any(~usual), ends, lambda: [value])[0]
+    result = b.code.branch(b.code.any(~usual), ends, lambda: [value])[0]
+    return result if factor is None else b.select(b.isnan(factor), factor, result)
 
 
-def _power_ends(b: Lanes, x: Val, y: Val, a: Val, value: Val) -> Val:
+def _power_ends(b: Lanes, x: Val, y: Val, a: Val, value: Val, factor: Any) -> Val:
+    def times(number: float) -> Val:
+        return b.const(number) if factor is None else number * factor
+
     edge = a.eq(0.0) | a.eq(INF)
-    value = b.select(edge, b.select((a > 1.0) ^ (y < 0.0), INF, b.const(0.0)), value)
+    value = b.select(edge, b.select((a > 1.0) ^ (y < 0.0), times(INF), times(0.0)), value)
     whole = b.rint(y).eq(y)
     half = 0.5 * y
     odd = whole & b.rint(half).ne(half)
@@ -176,4 +263,4 @@ def _power_ends(b: Lanes, x: Val, y: Val, a: Val, value: Val) -> Val:
     value = b.select(odd & signed, -value, value)
     value = b.select((x < 0.0) & (a < INF) & ~whole, NAN, value)
     value = b.select(b.isnan(x) | b.isnan(y), x + y, value)
-    return b.select(y.eq(0.0) | x.eq(1.0), 1.0, value)
+    return b.select(y.eq(0.0) | x.eq(1.0), times(1.0), value)
