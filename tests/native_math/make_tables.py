@@ -1,7 +1,7 @@
 """Makes tables.py in tapecli/engines/native/library: coefficients and constants as literals, by mpmath.
 
-Run from the top of the project: python tests/native_math/make_tables.py. Polynomials are minimax ones (Remez), weighted so that
-what counts is the relative error of the function that they are part of. The lowest power comes first.
+Run from the top of the project: python tests/native_math/make_tables.py. Polynomials are minimax ones (Remez), weighted
+so that what counts is the relative error of the function that they are part of. The lowest power comes first.
 """
 
 from __future__ import annotations

@@ -40,8 +40,7 @@ def _quarters_far(x: Val) -> list[Val]:
     w = [word(k) for k in range(4)]
     code.declare("declare i64 @llvm.fshl.i64(i64, i64, i64)")
     a0, a1, a2 = (
-        code.emit(f"call i64 @llvm.fshl.i64({p.typed}, {q.typed}, {shift.typed})", "i64")
-        for p, q in pairwise(w)
+        code.emit(f"call i64 @llvm.fshl.i64({p.typed}, {q.typed}, {shift.typed})", "i64") for p, q in pairwise(w)
     )
 
     def wide(v: Val) -> Val:

@@ -180,7 +180,7 @@ def logaddexp(b: Lanes, x: Val, y: Val) -> Val:
     h, lo, bits = exp_pair(b, b.select(far, -800.0, d), b.select(far, 0.0, dl))
     f, rest, k = plus_one(b, ldexp(b, h, bits), ldexp(b, lo, bits))
     ends = b.select(b.isnan(x) | b.isnan(y), x + y, b.select(x.eq(y), x, top))
-    out = b.select(finite, top + log_near(b, f, rest - rest * f, k), ends)
+    out = b.select(finite, pairs.joined(pairs.add1(pair_near(b, f, rest, k), top)), ends)
     hard = (top < 0.0) & (b.abs(out) < -0.0625 * top) & finite & (top > -1.0)
 
     def careful(v: Val, w: Val, z: Val) -> list[Val]:
@@ -199,7 +199,7 @@ def logaddexp(b: Lanes, x: Val, y: Val) -> Val:
 class Power:
     """|x|^y = (h + lo) 2^k with y as a pair, and what its sign and ends are."""
 
-    def __init__(self, b: Lanes, x: Val, y: Pair, log: Pair | None = None) -> None:
+    def __init__(self, b: Lanes, x: Val, y: tuple[Val, Any], log: Pair | None = None) -> None:
         self.b, self.x, self.y = b, x, y[0]
         self.a = b.abs(x)
         h, lo = log_pair(b, self.a) if log is None else log
