@@ -465,7 +465,8 @@ class Lanes:
         values = [self.lift(x) for x in args]
         if self.inline:
             return FUNCTIONS[name](self, *values)
-        return self.code.module.function_call(self, name, values)
+        result: Val = self.code.module.function_call(self, name, values)
+        return result
 
     def __getattr__(self, name: str) -> Callable[..., Val]:
         """`b.exp(x)` is `b.call("exp", x)`."""

@@ -165,13 +165,11 @@ def sinh(b: Lanes, x: Val) -> Val:
 
 
 def cosh(b: Lanes, x: Val) -> Val:
-    """(D + 1/D)/2, D = exp(|x|)."""
+    """(D + 1/D)/2, D = exp(|x|), scaled as for sinh."""
     a = b.abs(x)
-    _, d = _sinh_parts(b, a)
-    q = pairs.scaled(pairs.inv(b, d), 2.0**-60)
-    s = fast_two_sum(d[0], q[0])
-    y = (s[0] + (s[1] + (q[1] + d[1]))) * 2.0**29
-    return b.select(a > 711.0, INF, y)
+    h, lo, bits = exp_pair(b, b.select(a > 711.0, 711.0, a))
+    d = (h + lo) * power_of_two(b, bits, -30)
+    return b.select(a > 711.0, INF, (d + 2.0**-60 / d) * 2.0**29)
 
 
 def _one_more(b: Lanes, h: Val, lo: Val, bits: Val) -> tuple[Pair, Val]:
