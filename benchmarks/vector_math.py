@@ -40,7 +40,7 @@ MVEC = {"exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos
 
 
 def arity_of(name: str) -> int:
-    return len(TABLE[name].vjps) if name in TABLE else 1  # type: ignore[arg-type]
+    return len(TABLE[name].vjps) if name in TABLE else 2  # type: ignore[arg-type]
 
 
 def from_mvec(name: str, arity: int, scalar: str) -> Any:

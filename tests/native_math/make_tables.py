@@ -229,6 +229,20 @@ def circular() -> None:
         lambda z: z,
     )
 
+    def arcsin(z: mp.mpf) -> mp.mpf:
+        v = mp.sqrt(z)
+        return (mp.asin(v) - v) / (v * z)
+
+    fit(
+        "ASIN",
+        at_zero(arcsin, mp.mpf(1) / 6),
+        mp.mpf(10) ** -9,
+        0.25,
+        13,
+        "(asin(t) - t)/t^3, powers of t^2",
+        lambda z: z,
+    )
+
 
 def two_over_pi(bits: int) -> int:
     with mp.workprec(bits + 100):

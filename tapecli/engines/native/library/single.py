@@ -82,7 +82,7 @@ def tanh(b: Lanes, x: Val) -> Val:
     z = x * x
     near = b.mad(x * z, b.poly(z, t.TANHF), x)
     e = _exp(b, 2.0 * b.select(a > 10.0, 10.0, a))
-    return b.select(a < 0.625, near, b.copysign(1.0 - 2.0 / (e + 1.0), x))
+    return b.copysign(b.select(a < 0.625, near, 1.0 - 2.0 / (e + 1.0)), x)
 
 
 def sigmoid(b: Lanes, x: Val) -> Val:
