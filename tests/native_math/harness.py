@@ -77,17 +77,34 @@ def text_of(rules: dict[str, Rule], arity: dict[str, int], scalar: str, lanes: i
     return "\n".join([*functions, *sorted(declared)]) + "\n"
 
 
-def object_of(text: str, kind: Kind) -> bytes:
-    """The object file of a module."""
+def _machine(kind: Kind, triple: str | None) -> Any:
+    """LLVM's code generator for a kind of machine."""
     import llvmlite.binding as llvm
 
-    if kind.cpu is None:
-        return build.compiled(text)
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    machine = target.create_target_machine(cpu=kind.cpu, features=kind.features, opt=1, codemodel="small", reloc="pic")
+    if kind.cpu is None and triple is None:
+        return build.target_machine()
+    if triple is None:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    else:
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+    target = llvm.Target.from_triple(triple or llvm.get_process_triple())
+    return target.create_target_machine(
+        cpu=kind.cpu or "", features=kind.features, opt=1, codemodel="small", reloc="pic"
+    )
+
+
+def object_of(text: str, kind: Kind, triple: str | None = None) -> bytes:
+    """The object file of a module."""
+    machine = _machine(kind, triple)
     return bytes(machine.emit_object(build.optimised(text, machine)))
+
+
+def assembly_for(text: str, kind: Kind, triple: str) -> str:
+    """The machine code of a module for a machine of another kind, as people read it."""
+    machine = _machine(kind, triple)
+    return str(machine.emit_assembly(build.optimised(text, machine)))
 
 
 class Compiled:
@@ -129,14 +146,3 @@ def runs(kind: Kind) -> bool:
     here = platform.machine().lower() in ("x86_64", "amd64")
     features = llvm.get_host_cpu_features()
     return here and (not kind.fused or (features.get("avx2", False) and features.get("fma", False)))
-
-
-def assembly_for(text: str, kind: Kind, triple: str) -> str:
-    """The machine code of a module for a machine of another kind, as people read it."""
-    import llvmlite.binding as llvm
-
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-    target = llvm.Target.from_triple(triple)
-    machine = target.create_target_machine(cpu=kind.cpu, features=kind.features, opt=1, codemodel="small", reloc="pic")
-    return str(machine.emit_assembly(build.optimised(text, machine)))
