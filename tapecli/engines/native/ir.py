@@ -430,8 +430,7 @@ class Lanes:
             terms = paired + terms[2 * len(paired) :]
             if len(terms) > 1:
                 x = x * x
-        result = terms[0]
-        return result
+        return self.lift(terms[0])
 
     # ---- the bits of floats
 
