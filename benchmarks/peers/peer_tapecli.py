@@ -1,0 +1,65 @@
+"""tapecli itself: the formula file on one of its engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tapecli
+from case import Case, Data, Skip, only_flat
+from workloads import Workload
+
+
+def make(workload: Workload, d: Data, flavour: str, place: Path) -> Case:
+    """`flavour` is ENGINE, ENGINE-plain (by names even where there is a flat function) or ENGINE-2 (two threads)."""
+    engine, _, way = flavour.partition("-")
+    if engine == "native":
+        from tapecli.engines import native
+
+        if not native.ready(quiet=True):
+            raise Skip("not available: llvmlite is not installed, or this processor is not known")
+    p = tapecli.load(str(place / workload.formula.name), engine=engine, threads=2 if way == "2" else 1)
+    if workload.kind == "hessian":
+        return Case(p.hess, lambda found: only_flat([found[r][c] for r in workload.wrt for c in workload.wrt]))
+    if workload.kind == "hvp":
+        direction = {"x": d["direction"]}
+        return Case(lambda: p.hvp(direction), lambda found: only_flat([found[name] for name in workload.wrt]))
+    if workload.kind == "loop":
+        return Case(p.minimize, lambda found: only_flat([found.at[name] for name in workload.wrt]))
+    if workload.kind == "jacobian":
+        return Case(lambda: p.sparse_jacobian(of="residuals"), lambda found: (None, _blocks(p, found)))
+    fun = None if way == "plain" else _flat(p)
+    if fun is not None:
+        start = np.array(fun.x0)
+        return Case(lambda: fun(start), lambda found: (float(found[0]), np.array(found[1])), p.value, "flat()")
+    return Case(
+        p.value_and_grad, lambda found: (float(found[0]), only_flat([found[1][name] for name in workload.wrt])[1]),
+        p.value, "value_and_grad()",
+    )  # fmt: skip
+
+
+def _flat(p: Any) -> Any:
+    """The function of one vector, where this version has it."""
+    return p.flat() if hasattr(p, "flat") else None
+
+
+def _blocks(p: Any, found: Any) -> Any:
+    """The Jacobian of ba as the others give it: the 2×15 block of each observation, then the weights' derivatives."""
+    view, spot = (p.data[name].astype(int) - 1 for name in ("view", "spot"))
+    count = len(view)
+    first, second = found.offsets[1:]
+    rows, columns, values = found.rows, found.columns, found.values
+    own = rows >= 2 * count
+    weights = np.zeros(count)
+    weights[rows[own] - 2 * count] = values[own]
+    rows, columns, values = rows[~own], columns[~own], values[~own]
+    seen = rows // 2
+    blocks = np.zeros((count, 2, 15))
+    ranges = [columns < first, columns < second]
+    at = np.select(ranges, [columns % 11, 11 + (columns - first) % 3], 14)
+    owner = np.select(ranges, [view[seen], spot[seen]], seen)
+    if np.any(owner != np.select(ranges, [columns // 11, (columns - first) // 3], columns - second)):
+        raise ValueError("an observation depends on what it does not see")
+    blocks[seen, rows % 2, at] = values
+    return np.concatenate([blocks.reshape(-1), weights])
