@@ -16,14 +16,12 @@ from tapecli.language.formula import Formula
 from tapecli.problem import points
 from tapecli.problem.points import Values
 from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
-from tapecli.problem.running import Runner
+from tapecli.problem.running import UNROLLED, Runner
 from tapecli.problem.settings import Settings
 
 if TYPE_CHECKING:
+    from tapecli.problem.flat import Flat
     from tapecli.problem.sparse import Coordinates
-
-#: Above this many variables a traced Hessian is made of products with unit vectors, not written out.
-UNROLLED = 16
 
 
 class Problem:
@@ -389,6 +387,15 @@ class Problem:
         s = self._settings
         settings = Settings(dtype or s.dtype, engine, s.folder, s.data_root, s.seed, s.kink, s.missing, s.free, *s.how)
         return Problem(self._module, settings)
+
+    def flat(self, *, at: Values | None = None, of: str | None = None) -> Flat:
+        """A scalar output as `fun(vector) -> (value, gradient vector)`, for SciPy and others. `at` overrides start
+        values and constants."""
+
+        from tapecli.problem.flat import Flat
+
+        problem, point = self._placed(at)
+        return Flat(problem, point, of)
 
     # ---- larger jobs, each in a module of its own ----
 

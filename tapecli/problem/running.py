@@ -17,6 +17,8 @@ from tapecli.tape import number_of
 
 #: After this many runs of one function `auto` traces it.
 PATIENCE = 4
+#: Above this many variables a traced Hessian is made of products with unit vectors, not written out.
+UNROLLED = 16
 #: A formula with more entries than this in all its nodes is traced at its first run.
 LARGE = 4_000_000
 

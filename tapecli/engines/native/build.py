@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from tapecli.engines.native import cache
@@ -89,10 +89,10 @@ def llvm_version() -> str:
     spec = find_spec("llvmlite")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError("llvmlite is not installed")
-    package = Path(next(iter(spec.submodule_search_locations)))
-    found = sorted(package.parent.glob("llvmlite-*.dist-info"))
+    beside = os.listdir(os.path.dirname(next(iter(spec.submodule_search_locations))))
+    found = sorted(name for name in beside if name.startswith("llvmlite-") and name.endswith(".dist-info"))
     if found:
-        return found[-1].name
+        return found[-1]
     import llvmlite
 
     return str(llvmlite.__version__)
