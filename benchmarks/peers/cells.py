@@ -39,7 +39,7 @@ def wanted(subject: Subject, workload: Workload, n: int) -> bool:
     if subject.name == "copy":
         return workload.traffic is not None and workload.traffic(n) >= FAR
     if subject.name == "flops":
-        return workload.flops is not None
+        return workload.flops is not None and workload.flops(n) > 0
     if subject.name == "tapecli, by names":
         return workload.name == "scalar"
     return not (subject.threads > 1 and n < 1000)
@@ -96,9 +96,7 @@ def _cell(
     return list(records.values())
 
 
-def _prepared(
-    subject: Subject, place: Path, processes: dict[str, Process], effort: Effort
-) -> dict[str, Any]:
+def _prepared(subject: Subject, place: Path, processes: dict[str, Process], effort: Effort) -> dict[str, Any]:
     if subject.name not in processes:
         return {"ok": False, "failed": "given up at a smaller size"}
     results = place / f"{subject.module}-{subject.flavour}.npy"

@@ -1,6 +1,6 @@
 """A whole process up to the first result of a peer, as a script of a user's would be.
 
-    python first.py SUBJECT WORKLOAD FOLDER
+python first.py SUBJECT WORKLOAD FOLDER
 """
 
 from __future__ import annotations

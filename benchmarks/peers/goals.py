@@ -79,15 +79,27 @@ def _agreement(f: Figures) -> Found | None:
 def _goals() -> Iterator[Goal]:
     n = 100_000
     for name, size in (("quad", n), ("rosen", n), ("expfit", n), ("heavy", n), ("sgdfit", n)):
-        yield Goal(f"{name}-jax", f"{name}, n = {size}: JAX takes at least 4 times as long", 4, True, _over(name, size, "jax"))
-        yield Goal(f"{name}-best", f"{name}, n = {size}: the best peer takes at least twice as long", 2, True, _over_best(name, size))
+        yield Goal(
+            f"{name}-jax", f"{name}, n = {size}: JAX takes at least 4 times as long", 4, True, _over(name, size, "jax")
+        )
+        yield Goal(
+            f"{name}-best",
+            f"{name}, n = {size}: the best peer takes at least twice as long",
+            2,
+            True,
+            _over_best(name, size),
+        )
     yield Goal("sgd-best", "sgd: the best peer takes at least twice as long", 2, True, _over_best("sgd", 1))
-    yield Goal("logis-best", f"logis, n = {n}: the best peer takes at least twice as long", 2, True, _over_best("logis", n))
+    yield Goal(
+        "logis-best", f"logis, n = {n}: the best peer takes at least twice as long", 2, True, _over_best("logis", n)
+    )
     for name, size in (("gmm", 1_000), ("lstm", 1_024)):
         text = f"{name}, n = {size}: the best peer takes at least 1.5 times as long"
         yield Goal(f"{name}-best", text, 1.5, True, _over_best(name, size))
     size = 10_000_000
-    yield Goal("quad-copy", f"quad, n = {size}: at least 90 % of the speed of a copy", 90, True, _share("quad", size), "%")
+    yield Goal(
+        "quad-copy", f"quad, n = {size}: at least 90 % of the speed of a copy", 90, True, _share("quad", size), "%"
+    )
     for name in ("expfit", "rosen", "heavy"):
         text = f"{name}, n = {n}: value and gradient take at most 2.5 times as long as the value"
         yield Goal(f"{name}-slope", text, 2.5, False, _figure(lambda f, name=name: f.gradient_to_value(name, n)))

@@ -79,9 +79,7 @@ def by_numexpr(workload: Workload, d: Data) -> Case:
     if workload.model == "quad":
         names = {"a": d["a"], "b": d["b"], "c": d["c"], "x": d["x0"]}
         total, slope = "sum(a*x**2 + b*x + c)", "2*a*x + b"
-        return Case(
-            lambda: (run(total, names), [run(slope, names)]), value_and_flat, lambda: run(total, names)
-        )
+        return Case(lambda: (run(total, names), [run(slope, names)]), value_and_flat, lambda: run(total, names))
     if workload.model == "expfit":
         names = {"t": d["t"], "y": d["y"], "b1": 2.0, "b2": 0.6}
 

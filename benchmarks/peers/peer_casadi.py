@@ -76,7 +76,9 @@ def gmm(d: Data) -> Model:
     k, size = d["l0"].shape
     gamma, m = (float(v) for v in d["prior"])
     alpha, constant = vectors(k, 1)
-    mean, q, lower, x = (ca.MX.sym(s, r, c) for s, r, c in (("m", dim, k), ("q", dim, k), ("l", size, k), ("x", dim, n)))
+    mean, q, lower, x = (
+        ca.MX.sym(s, r, c) for s, r, c in (("m", dim, k), ("q", dim, k), ("l", size, k), ("x", dim, n))
+    )
     triangle, place, below = ca.Sparsity.lower(dim), [], dim
     for j in range(dim):
         place += [j, *range(below, below + dim - 1 - j)]
@@ -180,7 +182,9 @@ def make(workload: Workload, d: Data, flavour: str) -> Case:
         plain = ca.Function("f", inputs, [value])
         free = ca.MX.sym("free", both.numel())
         hessian = ca.hessian(plain(*ca.vertsplit(free), *others), free)[0]
-        return Case(Call(ca.Function("h", [free, *others], [ca.densify(hessian)]), [arrays[:2], *arrays[2:]]), only_flat)
+        return Case(
+            Call(ca.Function("h", [free, *others], [ca.densify(hessian)]), [arrays[:2], *arrays[2:]]), only_flat
+        )
     if workload.kind == "hvp":
         direction = ca.MX.sym("direction", variables[0].numel())
         product = ca.jtimes(ca.gradient(value, variables[0]), variables[0], direction)
@@ -218,4 +222,3 @@ def make(workload: Workload, d: Data, flavour: str) -> Case:
     both = Call(ca.Function("fg", inputs, [value, *slopes], options), arrays)
     alone = Call(ca.Function("f", inputs, [value], options), arrays)
     return Case(both, lambda found: value_and_flat((found[0][0], found[1:])), alone)
-

@@ -150,7 +150,9 @@ def make(workload: Workload, d: Data, flavour: str) -> Case:
     wrt = tuple(range(len(variables)))
     if workload.kind == "hessian":
         hessian = jax.jit(jax.hessian(f, argnums=wrt))
-        return Case(lambda: jax.block_until_ready(hessian(*args)), lambda found: only_flat([h for r in found for h in r]))
+        return Case(
+            lambda: jax.block_until_ready(hessian(*args)), lambda found: only_flat([h for r in found for h in r])
+        )
     if workload.kind == "hvp":
         direction = jnp.asarray(d["direction"])
         product = jax.jit(lambda x, v: jax.jvp(jax.grad(f), (x,), (v,))[1])
@@ -168,6 +170,4 @@ def make(workload: Workload, d: Data, flavour: str) -> Case:
         begin, rest = tuple(args[: len(wrt)]), tuple(args[len(wrt) :])
         return Case(lambda: jax.block_until_ready(loop(begin, rest)), only_flat)
     both, value = jax.jit(jax.value_and_grad(f, argnums=wrt)), jax.jit(f)
-    return Case(
-        lambda: jax.block_until_ready(both(*args)), value_and_flat, lambda: jax.block_until_ready(value(*args))
-    )
+    return Case(lambda: jax.block_until_ready(both(*args)), value_and_flat, lambda: jax.block_until_ready(value(*args)))

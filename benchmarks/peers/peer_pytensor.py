@@ -141,12 +141,8 @@ def make(workload: Workload, d: Data, flavour: str) -> Case:
             xs, rest = xs[:count], xs[count:]
             return [x - rate * g for x, g in zip(xs, grad(f(*xs, *rest), list(xs)), strict=True)]
 
-        states = pytensor.scan(
-            step, outputs_info=wrt, non_sequences=args[count:], n_steps=STEPS, return_updates=False
-        )
+        states = pytensor.scan(step, outputs_info=wrt, non_sequences=args[count:], n_steps=STEPS, return_updates=False)
         loop = compiled(args, [x[-1] for x in (states if count > 1 else [states])])
         return Case(lambda: loop(*arrays), only_flat)
     both, alone = compiled(args, [value, *grad(value, wrt)]), compiled(args, value)
-    return Case(
-        lambda: both(*arrays), lambda found: value_and_flat((found[0], found[1:])), lambda: alone(*arrays)
-    )
+    return Case(lambda: both(*arrays), lambda found: value_and_flat((found[0], found[1:])), lambda: alone(*arrays))

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tapecli
 from case import Case, Data, Skip, only_flat
 from workloads import Workload
+
+import tapecli
 
 
 def make(workload: Workload, d: Data, flavour: str, place: Path) -> Case:
@@ -20,28 +21,38 @@ def make(workload: Workload, d: Data, flavour: str, place: Path) -> Case:
         if not native.ready(quiet=True):
             raise Skip("not available: llvmlite is not installed, or this processor is not known")
     p = tapecli.load(str(place / workload.formula.name), engine=engine, threads=2 if way == "2" else 1)
-    if workload.kind == "hessian":
-        return Case(p.hess, lambda found: only_flat([found[r][c] for r in workload.wrt for c in workload.wrt]))
-    if workload.kind == "hvp":
-        direction = {"x": d["direction"]}
-        return Case(lambda: p.hvp(direction), lambda found: only_flat([found[name] for name in workload.wrt]))
+    fun = p.flat() if way != "plain" and hasattr(p, "flat") else None
+    if workload.kind in ("gradient", "hessian", "hvp"):
+        return _by_names(p, workload, d) if fun is None else _by_vector(fun, workload, d)
     if workload.kind == "loop":
         return Case(p.minimize, lambda found: only_flat([found.at[name] for name in workload.wrt]))
-    if workload.kind == "jacobian":
-        return Case(lambda: p.sparse_jacobian(of="residuals"), lambda found: (None, _blocks(p, found)))
-    fun = None if way == "plain" else _flat(p)
-    if fun is not None:
-        start = np.array(fun.x0)
-        return Case(lambda: fun(start), lambda found: (float(found[0]), np.array(found[1])), p.value, "flat()")
-    return Case(
-        p.value_and_grad, lambda found: (float(found[0]), only_flat([found[1][name] for name in workload.wrt])[1]),
-        p.value, "value_and_grad()",
-    )  # fmt: skip
+    return Case(lambda: p.sparse_jacobian(of="residuals"), lambda found: (None, _blocks(p, found)))
 
 
-def _flat(p: Any) -> Any:
-    """The function of one vector, where this version has it."""
-    return p.flat() if hasattr(p, "flat") else None
+def _by_vector(fun: Any, workload: Workload, d: Data) -> Case:
+    """The function of one vector, as SciPy's minimisers take it."""
+    x = np.array(fun.x0)
+    if workload.kind == "hessian":
+        return Case(lambda: fun.hess(x), lambda found: only_flat([found]), None, "flat()")
+    if workload.kind == "hvp":
+        direction = d["direction"]
+        return Case(lambda: fun.hvp(x, direction), lambda found: only_flat([found]), None, "flat()")
+    return Case(lambda: fun(x), lambda found: (float(found[0]), np.array(found[1])), lambda: fun.value(x), "flat()")
+
+
+def _by_names(p: Any, workload: Workload, d: Data) -> Case:
+    """The calls that take and give values by name."""
+    names = workload.wrt
+    if workload.kind == "hessian":
+        return Case(p.hess, lambda found: only_flat([found[r][c] for r in names for c in names]), None, "hess()")
+    if workload.kind == "hvp":
+        direction = {"x": d["direction"]}
+        return Case(lambda: p.hvp(direction), lambda found: only_flat([found[name] for name in names]), None, "hvp()")
+
+    def numbers(found: Any) -> Any:
+        return float(found[0]), only_flat([found[1][name] for name in names])[1]
+
+    return Case(p.value_and_grad, numbers, p.value, "value_and_grad()")
 
 
 def _blocks(p: Any, found: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -103,9 +104,7 @@ class Process:
     def __init__(self, site: Site, subject: Subject, workload: str) -> None:
         self.subject = subject
         self.log = site.folder / "logs" / f"{workload}-{subject.name.replace(' ', '-').replace(',', '')}.txt"
-        command = site.pinned(
-            [site.python(subject), str(HERE / "worker.py"), subject.name, workload], subject.threads
-        )
+        command = site.pinned([site.python(subject), str(HERE / "worker.py"), subject.name, workload], subject.threads)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
@@ -145,7 +144,5 @@ class Process:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
-            try:
+            with contextlib.suppress(OSError):
                 stream.close()
-            except OSError:
-                pass

@@ -17,7 +17,9 @@ NOTES = HERE / "notes.toml"
 
 
 def number(value: float) -> str:
-    """Three digits, without an exponent."""
+    """Three digits, without an exponent; of counts all, and no point."""
+    if isinstance(value, int):
+        return str(value)
     digits = max(0, 2 - _magnitude(value))
     return f"{value:.{digits}f}"
 
@@ -41,7 +43,11 @@ def times(value: float | None) -> str:
 
 def size(n: int) -> str:
     power = len(str(n)) - 1
-    return f"10{str(power).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}" if n == 10**power and n >= 1000 else f"{n}"
+    return (
+        f"10{str(power).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+        if n == 10**power and n >= 1000
+        else f"{n}"
+    )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -68,8 +74,8 @@ def page(records: Records, notes: Path = NOTES) -> str:
 
 def _head(f: Figures) -> Iterator[str]:
     run = f.run
-    yield "Written by `make bench`; [README.md](README.md#peers) says how to read it. Do not edit: what people say about"
-    yield "these figures stands in `peers/notes.toml`."
+    yield "Written by `make bench`; [README.md](README.md#peers) says how to read it. Not to be edited: what people say"
+    yield "of it stands in `peers/notes.toml`."
     yield ""
     yield f"`{run.get('command', '')}`, {run.get('date', '')}: {run.get('machine', '')}; float64, one core unless a row"
     yield f"says otherwise. {', '.join(f'{name} {version}' for name, version in run.get('versions', {}).items())}."
@@ -96,7 +102,9 @@ def _goals(f: Figures, notes: dict[str, str]) -> Iterator[str]:
             verdict = "met"
         elif goal.limit:
             off = goal.limit / found.number if goal.least else found.number / goal.limit
-            verdict = f"**missed** by a factor of {number(off)}"
+            verdict = (
+                f"**missed** by {100 * (off - 1):.1f} %" if off < 1.1 else f"**missed** by a factor of {number(off)}"
+            )
         else:
             verdict = "**missed**"
         rows.append([goal.text, measured, verdict, notes.get(goal.key, "")])
@@ -178,8 +186,8 @@ def _starts(f: Figures) -> Iterator[str]:
 
     yield "## First result"
     yield ""
-    yield f"Whole processes, from the start to the value and gradient of {WORKLOAD} at n = {size(SIZE)} on standard output."
-    yield "Warm: the caches of compiled code are those of the run before. Cold: they are empty."
+    yield f"Whole processes, from their start to the value and gradient of {WORKLOAD}, n = {size(SIZE)}, on standard"
+    yield "output. Warm: the caches of compiled code are those of the run before. Cold: they are empty."
     yield ""
     rows = [[name, seconds(f.start_seconds(name)), times(f.start(name))] for name in f.starts]
     yield from table(["process", "median", "ratio to `import numpy`"], rows)

@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -42,9 +43,15 @@ def say(text: str) -> None:
 def parse(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds: a minute or two, not exact")
-    parser.add_argument("--only", metavar="NAMES", help=f"workloads, of {', '.join(WORKLOADS)}; `start` for first results")
-    parser.add_argument("--peers", metavar="NAMES", help="peers (default: all that are installed); `none` for ours alone")
-    parser.add_argument("--ours", metavar="NAMES", default="native,names,2,numpy", help="of native, names, 2, numpy, tape")
+    parser.add_argument(
+        "--only", metavar="NAMES", help=f"workloads, of {', '.join(WORKLOADS)}; `start` for first results"
+    )
+    parser.add_argument(
+        "--peers", metavar="NAMES", help="peers (default: all that are installed); `none` for ours alone"
+    )
+    parser.add_argument(
+        "--ours", metavar="NAMES", default="native,names,2,numpy", help="of native, names, 2, numpy, tape"
+    )
     parser.add_argument("--sizes", metavar="N,…", help="sizes, in place of those of each workload")
     parser.add_argument("--rounds", type=int, help="the greatest number of rounds")
     parser.add_argument(
@@ -108,7 +115,9 @@ def measure(given: argparse.Namespace, folder: Path, keep: Any) -> None:
         "date": time.strftime("%Y-%m-%d"), "machine": processor(), "versions": versions, "absent": absent,
     })  # fmt: skip
     effort = QUICK if given.quick else FULL
-    effort = effort if given.rounds is None else effort._replace(most=given.rounds, least=min(effort.least, given.rounds))
+    effort = (
+        effort if given.rounds is None else effort._replace(most=given.rounds, least=min(effort.least, given.rounds))
+    )
     only = given.only.split(",") if given.only else [*WORKLOADS, "start"]
     unknown = [name for name in only if name not in WORKLOADS and name != "start"]
     if unknown:
@@ -132,6 +141,7 @@ def main(words: list[str] | None = None) -> int:
     jsonl = given.report or given.jsonl or HERE / "results.jsonl"
     if given.report is None:
         begin = time.monotonic()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running, nor lying about
         with tempfile.TemporaryDirectory(prefix="tapecli-peers-") as folder, jsonl.open("w") as file:
 
             def keep(record: dict[str, Any]) -> None:
