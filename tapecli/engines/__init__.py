@@ -125,7 +125,9 @@ def repeat(
     from tapecli.engines import repeated
 
     if name == "tape":
-        return repeated.Stepwise(compile(name, step, state, dtype))
+        from tapecli.engines import tape
+
+        return repeated.Stepwise(tape.compile(step, state, dtype))
     from tapecli.engines.traced import trace
 
     return repeated.of_graph(name, trace(step, state, dtype), steps, how)

@@ -111,7 +111,7 @@ def kind(node: Node) -> str:
     if node.op.kind == "elementwise":
         return "elementwise"
     names = {View: "view", Reduces: "reduces", Pieces: "pieces", Scatters: "scatters", Repeats: "repeats"}
-    return names[type(native)]
+    return names.get(type(native), "outside")
 
 
 @cache
