@@ -89,8 +89,8 @@ def _cell(
     rounds = max((len(r.get("times_run", [])) for r in records.values()), default=0)
     say(f"  n = {n}: {len(running)} of {len(records)} ran, {rounds} rounds, {monotonic() - begin:.0f} s")
     for name, record in records.items():
-        if not record["ok"]:
-            say(f"    {name}: {record.get('failed') or record.get('skipped')}")
+        if "failed" in record:
+            say(f"    {name}: {record['failed']}")
         elif record["wrong"]:
             say(f"    {name}: WRONG, {record['wrong']}")
     return list(records.values())

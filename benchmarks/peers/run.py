@@ -31,7 +31,7 @@ from subjects import OURS, SUBJECTS, Subject
 from workloads import WORKLOADS
 
 HERE = Path(__file__).parent
-FULL = Effort(most=21, least=5, seconds=0.8, patience=150.0)
+FULL = Effort(most=15, least=4, seconds=0.4, patience=150.0)
 QUICK = Effort(most=7, least=3, seconds=0.3, patience=60.0)
 
 
