@@ -145,7 +145,7 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
     if report.progress is not None:
         report.progress.begin(given.name)
     try:
-        with limited(None if command == "minimize" else v["timeout"]):
+        with limited(None if command == "minimize" else v["timeout"]), heard(report):
             from tapecli.cli.commands import run as run_command
 
             problem = load(v, given)
@@ -212,6 +212,28 @@ def names(words: Any) -> list[str] | None:
     if not all(found):
         raise TapeError("usage", "--wrt holds an empty name", hint="names stand between commas: --wrt x,y")
     return found or None
+
+
+@contextmanager
+def heard(report: Report) -> Iterator[None]:
+    """Warnings of the package are reported like those of the formula."""
+    import warnings
+
+    from tapecli.errors import TapeWarning
+
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, TapeWarning):
+            report.warning(TapeError("unsupported", str(message)))
+        else:
+            before(message, category, *rest, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 @contextmanager

@@ -102,24 +102,24 @@ def _turned(b: Lanes, q: Val, y: Val) -> Val:
 
 
 def sin(b: Lanes, x: Val) -> Val:
-    q, r = quarters(b, x)
-    s, c = sin_cos(b, r)
+    q, r = b.once(quarters, x)
+    s, c = b.once(sin_cos, r)
     odd = (q & 1).ne(0)
     y = b.select(odd, c[0], s[0]) + b.select(odd, c[1], s[1])
     return b.select(b.abs(x) < 2.0**-27, x, _turned(b, q, y))
 
 
 def cos(b: Lanes, x: Val) -> Val:
-    q, r = quarters(b, x)
-    s, c = sin_cos(b, r)
+    q, r = b.once(quarters, x)
+    s, c = b.once(sin_cos, r)
     odd = (q & 1).ne(0)
     y = b.select(odd, s[0], c[0]) + b.select(odd, s[1], c[1])
     return _turned(b, q + 1, y)
 
 
 def tan(b: Lanes, x: Val) -> Val:
-    q, r = quarters(b, x)
-    s, c = sin_cos(b, r)
+    q, r = b.once(quarters, x)
+    s, c = b.once(sin_cos, r)
     s, c = fast_two_sum(*s), fast_two_sum(*c)
     odd = (q & 1).ne(0)
     y = pairs.joined(pairs.div(b, pairs.select(b, odd, c, s), pairs.select(b, odd, s, c)))
