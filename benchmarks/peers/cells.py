@@ -6,6 +6,7 @@ round, and a ratio is the median of the ratios of the same round.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -105,6 +106,8 @@ def _prepared(subject: Subject, place: Path, processes: dict[str, Process], effo
     except Gone as reason:
         processes.pop(subject.name).close()
         return {"ok": False, "failed": str(reason)}
+    if "failed" in answer:  # where data lay for a while is of no interest
+        answer["failed"] = answer["failed"].replace(f"{place}{os.sep}", "")
     return answer | {"results": str(results)} if answer["ok"] else answer
 
 

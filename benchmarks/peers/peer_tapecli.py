@@ -13,7 +13,7 @@ import tapecli
 
 
 def make(workload: Workload, d: Data, flavour: str, place: Path) -> Case:
-    """`flavour` is ENGINE, ENGINE-plain (by names even where there is a flat function) or ENGINE-2 (two threads)."""
+    """`flavour` is ENGINE, ENGINE-plain (values by name) or ENGINE-2 (two threads)."""
     engine, _, way = flavour.partition("-")
     if engine == "native":
         from tapecli.engines import native
@@ -21,9 +21,8 @@ def make(workload: Workload, d: Data, flavour: str, place: Path) -> Case:
         if not native.ready(quiet=True):
             raise Skip("not available: llvmlite is not installed, or this processor is not known")
     p = tapecli.load(str(place / workload.formula.name), engine=engine, threads=2 if way == "2" else 1)
-    fun = p.flat() if way != "plain" and hasattr(p, "flat") else None
     if workload.kind in ("gradient", "hessian", "hvp"):
-        return _by_names(p, workload, d) if fun is None else _by_vector(fun, workload, d)
+        return _by_names(p, workload, d) if way == "plain" else _by_vector(p.flat(), workload, d)
     if workload.kind == "loop":
         return Case(p.minimize, lambda found: only_flat([found.at[name] for name in workload.wrt]))
     return Case(lambda: p.sparse_jacobian(of="residuals"), lambda found: (None, _blocks(p, found)))

@@ -197,7 +197,7 @@ def _missing(f: Figures) -> Iterator[str]:
     """What did not run, and why; nothing is left out in silence."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for (workload, n, subject), record in f.cells.items():
-        if not record["ok"]:
+        if not record["ok"] and record["role"] != "beside":
             reason: Any = record.get("skipped") or f"failed: {record.get('failed')}"
             reasons.setdefault((subject, reason), []).append(f"{workload} n = {size(n)}")
     rows = [[subject, ", ".join(where), reason] for (subject, reason), where in reasons.items()]

@@ -32,6 +32,7 @@ from workloads import WORKLOADS
 
 HERE = Path(__file__).parent
 FULL = Effort(most=15, least=4, seconds=0.4, patience=150.0)
+OURS_SHOWN = "native,names,2,numpy"
 QUICK = Effort(most=7, least=3, seconds=0.3, patience=60.0)
 
 
@@ -49,9 +50,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--peers", metavar="NAMES", help="peers (default: all that are installed); `none` for ours alone"
     )
-    parser.add_argument(
-        "--ours", metavar="NAMES", default="native,names,2,numpy", help="of native, names, 2, numpy, tape"
-    )
+    parser.add_argument("--ours", metavar="NAMES", default=OURS_SHOWN, help="of native, names, 2, numpy, tape")
     parser.add_argument("--sizes", metavar="N,…", help="sizes, in place of those of each workload")
     parser.add_argument("--rounds", type=int, help="the greatest number of rounds")
     parser.add_argument(
@@ -83,6 +82,16 @@ def chosen(given: argparse.Namespace) -> list[Subject]:
     return [s for s in SUBJECTS.values() if s.name in ours or s.name in others or s.role == "machine"]
 
 
+def command(given: argparse.Namespace) -> str:
+    """What was asked for, without where things lie on this machine."""
+    words = ["run.py", *(["--quick"] if given.quick else [])]
+    for name in ("only", "peers", "ours", "sizes", "rounds"):
+        value = getattr(given, name)
+        if value is not None and (name, value) != ("ours", OURS_SHOWN):
+            words.append(f"--{name} {value}")
+    return " ".join(words)
+
+
 def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -111,7 +120,7 @@ def measure(given: argparse.Namespace, folder: Path, keep: Any) -> None:
     if OURS not in {s.name for s in subjects}:
         raise SystemExit("run.py: tapecli is not installed here, or left out: there is nothing to compare with")
     keep({
-        "what": "run", "command": " ".join(["run.py", *sys.argv[1:]]) if sys.argv[1:] else "run.py",
+        "what": "run", "command": command(given),
         "date": time.strftime("%Y-%m-%d"), "machine": processor(), "versions": versions, "absent": absent,
     })  # fmt: skip
     effort = QUICK if given.quick else FULL
