@@ -92,7 +92,7 @@ def _cell(
     for name, record in records.items():
         if "failed" in record:
             say(f"    {name}: {record['failed']}")
-        elif record["wrong"]:
+        elif record.get("wrong"):
             say(f"    {name}: WRONG, {record['wrong']}")
     return list(records.values())
 

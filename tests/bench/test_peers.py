@@ -62,6 +62,16 @@ def test_it_runs_without_peers_and_writes_a_table(tmp_path: Path) -> None:
     assert (tmp_path / "page.md").read_text(encoding="utf-8") == page
 
 
+def test_who_does_not_do_a_workload_says_so(tmp_path: Path) -> None:
+    words = ["--quick", "--rounds", "1", "--only", "hess", "--sizes", "20", "--peers", "numpy by hand"]
+    done = run(tmp_path, *words, "--ours", "native,numpy")
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in (tmp_path / "figures.jsonl").read_text().splitlines()]
+    (other,) = [record for record in records if record.get("subject") == "numpy by hand"]
+    assert (other["ok"], other["skipped"]) == (False, "not written by hand")
+    assert "| numpy by hand | – |" in (tmp_path / "page.md").read_text(encoding="utf-8")
+
+
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     done = run(tmp_path, "--peers", "fortran")
     assert done.returncode == 1
