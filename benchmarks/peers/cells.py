@@ -6,6 +6,7 @@ round, and a ratio is the median of the ratios of the same round.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -51,9 +52,9 @@ def measure(
 ) -> list[dict[str, Any]]:
     """The records of all sizes of one workload, one for each subject and size."""
     records: list[dict[str, Any]] = []
-    # all start at once: importing is no part of what is measured here
     processes = {s.name: Process(site, s, workload.name) for s in subjects}
     try:
+        _load(processes, effort)
         for n in sizes:
             place = workload.put(n, site.folder / "data")
             records += _cell(workload, n, place, processes, subjects, effort, say)
@@ -63,6 +64,15 @@ def measure(
         for process in processes.values():
             process.close()
     return records
+
+
+def _load(processes: dict[str, Process], effort: Effort) -> None:
+    """Everyone imports at the same time, before anything is measured. Who cannot says so when it is its turn."""
+    for process in processes.values():
+        process.tell(do="load")
+    for process in processes.values():
+        with contextlib.suppress(Gone):
+            process.hear(effort.patience)
 
 
 def _cell(

@@ -114,13 +114,24 @@ class Process:
 
     def ask(self, timeout: float, **order: Any) -> dict[str, Any]:
         """The answer to one order. Raises Gone."""
-        process = self._process
-        assert process.stdin is not None and process.stdout is not None
+        if not self.tell(**order):
+            raise Gone(self._last_words())
+        return self.hear(timeout)
+
+    def tell(self, **order: Any) -> bool:
+        """Gives an order; False where nobody is there to take it."""
+        assert self._process.stdin is not None
         try:
-            process.stdin.write(json.dumps(order).encode() + b"\n")
-            process.stdin.flush()
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
         except OSError:
-            raise Gone(self._last_words()) from None
+            return False
+        return True
+
+    def hear(self, timeout: float) -> dict[str, Any]:
+        """The answer to the last order. Raises Gone."""
+        process = self._process
+        assert process.stdout is not None
         deadline = monotonic() + timeout
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)

@@ -9,6 +9,7 @@ with. Whatever a library prints goes to standard error. Between orders the proce
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import sys
@@ -42,6 +43,11 @@ class Worker:
         self.subject, self.workload = subjects.SUBJECTS[subject], workloads.WORKLOADS[workload]
         self.case: Any = None
         self.calls: dict[str, int] = {}
+
+    def load(self) -> dict[str, Any]:
+        """Imports what the subject needs, which can take seconds, and is no part of getting ready."""
+        importlib.import_module(self.subject.module)
+        return {}
 
     def prepare(self, place: str, results: str) -> dict[str, Any]:
         """Loads the data, builds everything, runs once, and writes the derivative to the file `results`."""
