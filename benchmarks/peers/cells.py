@@ -6,7 +6,6 @@ round, and a ratio is the median of the ratios of the same round.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -67,12 +66,14 @@ def measure(
 
 
 def _load(processes: dict[str, Process], effort: Effort) -> None:
-    """Everyone imports at the same time, before anything is measured. Who cannot says so when it is its turn."""
+    """Everyone imports at the same time, before anything is measured. Who cannot, says so when it is asked to run."""
     for process in processes.values():
         process.tell(do="load")
-    for process in processes.values():
-        with contextlib.suppress(Gone):
+    for name, process in list(processes.items()):
+        try:
             process.hear(effort.patience)
+        except Gone:
+            processes.pop(name).close()
 
 
 def _cell(
@@ -109,7 +110,7 @@ def _cell(
 
 def _prepared(subject: Subject, place: Path, processes: dict[str, Process], effort: Effort) -> dict[str, Any]:
     if subject.name not in processes:
-        return {"ok": False, "failed": "given up at a smaller size"}
+        return {"ok": False, "failed": "its process ended, or took too long, before"}
     results = place / f"{subject.module}-{subject.flavour}.npy"
     try:
         answer = processes[subject.name].ask(effort.patience, do="prepare", place=str(place), results=str(results))
