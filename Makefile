@@ -9,7 +9,7 @@ bench:
 	$(PYTHON) benchmarks/peers/run.py --python $(PEERS) $(BENCH)
 
 bench-quick:
-	$(PYTHON) benchmarks/peers/run.py --python $(PEERS) --quick --out bench-quick.md $(BENCH)
+	$(PYTHON) benchmarks/peers/run.py --python $(PEERS) --quick --out bench-quick.md --jsonl bench-quick.jsonl $(BENCH)
 
 # the page anew, after notes were written
 bench-report:

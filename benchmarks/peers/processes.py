@@ -77,17 +77,18 @@ class Site:
         return ["taskset", "-c", ",".join(map(str, cores)), *command]
 
     def installed(self, subject: Subject) -> dict[str, str] | None:
-        """The versions of the packages that a subject needs, or None where one is missing."""
+        """The versions of the packages that a subject needs or may use, or None where one that it needs is missing."""
         script = (
             "import sys, json, importlib.metadata as m, importlib.util as u\n"
-            "names = sys.argv[1:]\n"
-            "there = all(u.find_spec(name) for name in names)\n"
+            "needs, also = (words.split() for words in sys.argv[1:])\n"
+            "there = all(u.find_spec(name) for name in needs)\n"
+            "names = needs + [name for name in also if u.find_spec(name)]\n"
             "def v(name):\n"
             "    try: return m.version(name)\n"
             "    except m.PackageNotFoundError: return '?'\n"
             "print(json.dumps({name: v(name) for name in names} if there else None))"
         )
-        command = [self.python(subject), "-c", script, *subject.packages]
+        command = [self.python(subject), "-c", script, " ".join(subject.packages), " ".join(subject.also)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return json.loads(done.stdout) if done.returncode == 0 else None
 

@@ -14,7 +14,8 @@ ROLES = ("ours", "peer", "beside", "machine")
 
 
 class Subject(NamedTuple):
-    """`module` has the function `make`; `packages` have to be installed. `threads` is how many cores it may use."""
+    """`module` has the function `make`; `packages` have to be installed, `also` may be: their versions matter.
+    `threads` is how many cores it may use."""
 
     name: str
     role: str
@@ -22,6 +23,7 @@ class Subject(NamedTuple):
     flavour: str
     packages: tuple[str, ...]
     threads: int = 1
+    also: tuple[str, ...] = ()
 
     def make(self, workload: Workload, place: Path) -> Case:
         """The workload with the data that lie at `place`, in this subject's words."""
@@ -36,7 +38,7 @@ _OURS = "peer_tapecli"
 SUBJECTS = {
     s.name: s
     for s in (
-        Subject("tapecli", "ours", _OURS, "native", ("tapecli",)),
+        Subject("tapecli", "ours", _OURS, "native", ("tapecli",), also=("llvmlite",)),
         Subject("tapecli, by names", "ours", _OURS, "native-plain", ("tapecli",)),
         Subject("tapecli, 2 threads", "ours", _OURS, "native-2", ("tapecli",), threads=2),
         Subject("tapecli, numpy", "ours", _OURS, "numpy", ("tapecli",)),
