@@ -29,6 +29,9 @@ CODES: dict[str, tuple[int, str]] = {
     "bug": (70, "a fault of tapecli itself"),
 }
 
+#: At most so many errors of one file are told.
+MOST_ERRORS = 20
+
 
 class Source:
     """A formula text and the name it goes by; turns offsets into lines and columns (both from 1)."""
@@ -130,11 +133,19 @@ class TapeError(Exception):
         return f"{where}{self.message}{hint}"
 
 
+#: A word is compared with at most so many others, so that a large file with many faults is told of at once.
+MOST_COMPARED = 2000
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` was probably meant to be, or None."""
     from difflib import get_close_matches  # only an error needs it
 
-    names = {name.lower(): name for name in known}
+    size = len(word)
+    names: dict[str, str] = {}
+    for name in known:
+        if abs(len(name) - size) <= 1 + size // 2 and len(names) < MOST_COMPARED:
+            names[name.lower()] = name
     close = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     return names[close[0]] if close else None
 

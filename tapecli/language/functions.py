@@ -47,7 +47,7 @@ def call(m: Machine, frame: Frame, name: str, args: list[Any], keys: dict[str, A
             return
         function = library(m).function(name)
     if function is None:
-        if name in m.broken:
+        if name in m.broken or name in m.lost:
             raise FollowUp
         m.stack.append(_otherwise(m, frame, name, args, keys))
         return

@@ -16,8 +16,21 @@ from tapecli import ops  # noqa: F401  (fills the op table)
 from tapecli.core import TABLE, Array, Shape
 from tapecli.errors import Place, Source, TapeError
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay, shape_text
+from tapecli.language.recovery import recover, skipped
 from tapecli.language.sweeps import align, shifted
-from tapecli.language.values import Axis, Everything, Frame, Function, Range, Scope, Swept, SweptRange, Tuple
+from tapecli.language.values import (
+    Axis,
+    Broken,
+    Everything,
+    FollowUp,
+    Frame,
+    Function,
+    Range,
+    Scope,
+    Swept,
+    SweptRange,
+    Tuple,
+)
 from tapecli.rewrite import build
 from tapecli.syntax.code import Code
 
@@ -50,6 +63,12 @@ class Machine:
         self.used: set[str] = set()
         #: functions whose definition was wrong
         self.broken: set[str] = set()
+        #: what was wrong so far, keys of what was told, and whether something broken may lie on the stack
+        self.errors: list[TapeError] = []
+        self.told: set[Any] = set()
+        #: words in statements that could not be read, which may have bound them
+        self.lost: frozenset[str] = frozenset()
+        self.wounded = False
         self._serial = 0
         self.options: dict[str, Any] = {"tie": 0.5, "draw": None, "schedule": None}
         self._numbers: dict[int, Array | None] = {}
@@ -57,7 +76,11 @@ class Machine:
     # ---- running ----
 
     def run(self, code: Code, scope: Scope, source: Source | None = None) -> Any:
-        """The value that `code` leaves."""
+        """The value that `code` leaves.
+
+        What is wrong is noted in `errors`, and the rest of the code is run all the same; raises FollowUp where no value
+        is left then.
+        """
         base, depth = len(self.stack), len(self.frames)
         masks, opened = len(self.masks), len(self.open)
         self.frames.append(Frame(code, scope, source or self.source))
@@ -67,12 +90,21 @@ class Machine:
                 if frame.at == len(frame.code):
                     self.frames.pop()
                     continue
-                opcode, operand, start, end = frame.code[frame.at]
+                opcode, operand, start, end = instruction = frame.code[frame.at]
                 frame.at += 1
                 if frame.source is self.source:
                     self.graph.here = Place(frame.source, start, end)
-                self.handlers[opcode](self, frame, operand)
-            return self.stack.pop()
+                if self.wounded and skipped(self, frame, instruction):
+                    continue
+                height = len(self.stack)
+                try:
+                    self.handlers[opcode](self, frame, operand)
+                except (TapeError, FollowUp) as fault:
+                    recover(self, fault, frame, instruction, height)
+            value = self.stack.pop()
+            if isinstance(value, Broken):
+                raise FollowUp
+            return value
         except BaseException:
             del self.stack[base:], self.frames[depth:]
             raise
