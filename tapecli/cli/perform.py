@@ -92,10 +92,10 @@ def _functions(report: Report) -> None:
 def _validate(command: str, v: Values) -> None:
     """What neither reader checks."""
     v["wrt"] = names(v.get("wrt") or ())
-    for name, least, what in (("jobs", 1, "1 or more"), ("log_every", 1, "1 or more"), ("steps", 0, "0 or more")):
+    for name, least in (("jobs", 1), ("threads", 1), ("log_every", 1), ("steps", 0)):
         value: Any = v.get(name)
         if value is not None and value < least:
-            raise TapeError("usage", f"--{name.replace('_', '-')} is {what}, not {value}")
+            raise TapeError("usage", f"--{name.replace('_', '-')} is {least} or more, not {value}")
     if sum(word.startswith("@") for word in v["at"]) > 1 and command != "trace":  # type: ignore[attr-defined]
         raise TapeError("usage", "--at names two files of points", hint="put the rows into one file")
     for name in ("timeout", "tol"):
@@ -122,6 +122,7 @@ def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
     jobs = min(int(str(v["jobs"])), len(inputs))
     try:
         if jobs > 1:
+            v["threads"] = v["threads"] or 1  # the cores have enough to do
             from tapecli.cli.pool import run_all
 
             run_all(command, v, inputs, report, jobs)
@@ -171,7 +172,8 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
 def load(v: Values, given: Input) -> Problem:
     from tapecli import problem
 
-    shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "seed", "kink", "missing")}
+    shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "seed", "kink", "missing", "threads")}
+    shared["cache"] = not v["no_cache"]
     if given.path is not None:
         return problem.load(given.path, **shared)
     text = given.text

@@ -16,14 +16,12 @@ from tapecli.language.formula import Formula
 from tapecli.problem import points
 from tapecli.problem.points import Values
 from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
-from tapecli.problem.running import Runner
+from tapecli.problem.running import UNROLLED, Runner
 from tapecli.problem.settings import Settings
 
 if TYPE_CHECKING:
+    from tapecli.problem.flat import Flat
     from tapecli.problem.sparse import Coordinates
-
-#: Above this many variables a traced Hessian is made of products with unit vectors, not written out.
-UNROLLED = 16
 
 
 class Problem:
@@ -41,7 +39,7 @@ class Problem:
         self._others: dict[Any, Problem] = {}
         self._given: dict[str, Array] = {}
         self.formula = self._build({})
-        self.runner = Runner(self.formula, settings.engine, settings.dtype)
+        self.runner = Runner(self.formula, settings.engine, settings.dtype, settings.how)
 
     # ---- what the file says ----
 
@@ -163,7 +161,7 @@ class Problem:
             other = Problem.__new__(Problem)
             other.__dict__.update(self.__dict__)
             other.formula, other._given, other._others = self._build(given), given, {}
-            other.runner = Runner(other.formula, self.runner.engine, self.dtype)
+            other.runner = Runner(other.formula, self.runner.engine, self.dtype, self.runner.how)
             self._others[key] = other
         return self._others[key]
 
@@ -384,11 +382,20 @@ class Problem:
         """The Hessian times a direction, by name."""
         return self.product(direction, at=at, of=of).product or {}
 
-    def compile(self, engine: str = "numpy", dtype: str | None = None) -> Problem:
+    def compile(self, engine: str = "native", dtype: str | None = None) -> Problem:
         """The same problem on another engine: its functions are traced once each; `traces` counts."""
         s = self._settings
-        settings = Settings(dtype or s.dtype, engine, s.folder, s.data_root, s.seed, s.kink, s.missing, s.free)
+        settings = Settings(dtype or s.dtype, engine, s.folder, s.data_root, s.seed, s.kink, s.missing, s.free, *s.how)
         return Problem(self._module, settings)
+
+    def flat(self, *, at: Values | None = None, of: str | None = None) -> Flat:
+        """A scalar output as `fun(vector) -> (value, gradient vector)`, for SciPy and others. `at` overrides start
+        values and constants."""
+
+        from tapecli.problem.flat import Flat
+
+        problem, point = self._placed(at)
+        return Flat(problem, point, of)
 
     # ---- larger jobs, each in a module of its own ----
 

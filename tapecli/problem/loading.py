@@ -26,13 +26,16 @@ def parse(
     seed: int = 0,
     kink: str = "half",
     missing: str = "error",
+    threads: int | None = None,
+    cache: bool = True,
 ) -> Problem:
     """A problem from a formula text. Data paths are relative to `folder` (the working directory). `free` are names
     that no statement binds and that become variables, with start values where it is a mapping. `missing="drop"` leaves
-    out the rows of data that have an empty cell."""
+    out the rows of data that have an empty cell. Compiled code runs on `threads` threads at most (None: on all cores),
+    and is kept on disk for the next time unless `cache` is false."""
     values = free if isinstance(free, Mapping) else dict.fromkeys(free)
     starts = {key: np.asarray(np.nan if value is None else value, dtype=np.float64) for key, value in values.items()}
-    settings = Settings(dtype, engine, folder or os.curdir, data_root, seed, kink, missing, starts)
+    settings = Settings(dtype, engine, folder or os.curdir, data_root, seed, kink, missing, starts, threads, cache)
     return Problem(language.parse(Source(name, text)), settings)
 
 
@@ -45,6 +48,8 @@ def load(
     seed: int = 0,
     kink: str = "half",
     missing: str = "error",
+    threads: int | None = None,
+    cache: bool = True,
 ) -> Problem:
     """A problem from a formula file."""
     name = os.fspath(path)
@@ -56,5 +61,7 @@ def load(
             "file", f"`{name}` cannot be read: {problem.strerror}", hint="give the path of a formula file"
         ) from None
     source = language.decode(content, name)
-    settings = Settings(dtype, engine, os.path.dirname(name) or os.curdir, data_root, seed, kink, missing, {})
+    settings = Settings(
+        dtype, engine, os.path.dirname(name) or os.curdir, data_root, seed, kink, missing, {}, threads, cache
+    )
     return Problem(language.parse(source), settings)

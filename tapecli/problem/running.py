@@ -9,7 +9,7 @@ import numpy as np
 
 from tapecli import derive, engines
 from tapecli.core import Array
-from tapecli.engines import Argument, Compiled
+from tapecli.engines import DEFAULT, Argument, Compiled, How
 from tapecli.errors import TapeError
 from tapecli.graph import Node, replay
 from tapecli.language.formula import Formula
@@ -17,6 +17,8 @@ from tapecli.tape import number_of
 
 #: After this many runs of one function `auto` traces it.
 PATIENCE = 4
+#: Above this many variables a traced Hessian is made of products with unit vectors, not written out.
+UNROLLED = 16
 #: A formula with more entries than this in all its nodes is traced at its first run.
 LARGE = 4_000_000
 
@@ -24,10 +26,11 @@ LARGE = 4_000_000
 class Runner:
     """Runs functions of one formula in one precision. `traces` counts how many were traced."""
 
-    def __init__(self, formula: Formula, engine: str, dtype: str) -> None:
+    def __init__(self, formula: Formula, engine: str, dtype: str, how: How = DEFAULT) -> None:
         self.formula = formula
         self.engine = engine
         self.dtype = dtype
+        self.how = how
         self.traces = 0
         self._compiled: dict[Any, Compiled] = {}
         self._runs: dict[Any, int] = {}
@@ -83,7 +86,7 @@ class Runner:
             self._runs[key] = self._runs.get(key, 0) + 1
             engine = "tape" if self._runs[key] <= PATIENCE and not self._large() else "auto"
         if (key, engine) not in self._compiled:
-            self._compiled[key, engine] = engines.compile(engine, make(), arguments(), self.dtype)
+            self._compiled[key, engine] = engines.compile(engine, make(), arguments(), self.dtype, how=self.how)
             self.traces += self._compiled[key, engine].traces
         compiled = self._compiled[key, engine]
         return compiled, compiled.engine

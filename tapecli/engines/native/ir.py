@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -23,6 +24,15 @@ def bits_of(value: float, scalar: str) -> str:
         except OverflowError:
             value = float("inf") if value > 0 else float("-inf")
     return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+
+
+@lru_cache(maxsize=1)
+def fused() -> bool:
+    """Whether this machine has fused instructions."""
+    from tapecli.engines.native.host import host
+
+    machine = host()
+    return machine is not None and machine.fused
 
 
 class Val:
@@ -129,6 +139,10 @@ class Val:
         """A mask; true where a float is nan."""
         return self._compared(other, "une", "ne")
 
+    def above(self, other: Any) -> Val:
+        """Whether an integer is greater, both read without sign."""
+        return self._compared(other, "ogt", "ugt")
+
 
 class Code:
     """The body of one function: lines of text, fresh names, and the label of the block that is being written."""
@@ -172,6 +186,19 @@ class Code:
     def declare(self, text: str) -> None:
         """Declares a function of LLVM's own, once per module."""
         self.declared.add(text)
+
+    def words(self, name: str, values: Sequence[int]) -> Val:
+        """The address of a constant array of 64-bit integers, which the module has once."""
+        size = len(values)
+        listed = ", ".join(f"i64 {(v + 2**63) % 2**64 - 2**63}" for v in values)
+        self.declare(f"@{name} = internal unnamed_addr constant [{size} x i64] [{listed}]")
+        return Val(self, f"@{name}", "ptr", 1)
+
+    @property
+    def fused(self) -> bool:
+        """Whether the processor that the code is for has instructions for `x*y + z` with one rounding."""
+        known = getattr(self.module, "fused", None)
+        return fused() if known is None else bool(known)
 
     def constant(self, value: Any, scalar: str, lanes: int = 1) -> Val:
         """A number in every lane."""
@@ -231,6 +258,37 @@ class Code:
             for a, b in zip(first, second, strict=True)
         ]
 
+    def each_lane(self, f: Callable[..., Sequence[Val]], args: Sequence[Val], results: Sequence[str]) -> list[Val]:
+        """`f` on the single lanes of `args`, one after another in a loop; `results` are the scalar types of what it
+        gives. For what is needed so seldom that short code counts more than speed."""
+        lanes = args[0].lanes
+        if lanes == 1:
+            return list(f(*args))
+        here, before = self.fresh("l"), self.label
+        ends = [f"<{lanes} x {scalar}>" for scalar in results]
+        counter, after = f"%{here}.i", f"%{here}.next"
+        carried = [Val(self, f"%{here}.r{k}", scalar, lanes) for k, scalar in enumerate(results)]
+        self.do(f"br label %{here}")
+        self.block(here)
+        at = len(self.lines)
+        single = [self.emit(f"extractelement {x.typed}, i64 {counter}", x.scalar) for x in args]
+        found = [
+            self.emit(f"insertelement {c.typed}, {v.typed}, i64 {counter}", c.scalar, lanes)
+            for c, v in zip(carried, f(*single), strict=True)
+        ]
+        last = self.label
+        heads = [f"  {counter} = phi i64 [ 0, %{before} ], [ {after}, %{last} ]"]
+        heads += [
+            f"  {c.name} = phi {end} [ zeroinitializer, %{before} ], [ {v.name}, %{last} ]"
+            for c, v, end in zip(carried, found, ends, strict=True)
+        ]
+        self.lines[at:at] = heads
+        self.lines.append(f"  {after} = add i64 {counter}, 1")
+        more = self.emit(f"icmp ult i64 {after}, {lanes}", "i1")
+        self.do(f"br i1 {more.name}, label %{here}, label %{here}.end")
+        self.block(f"{here}.end")
+        return found
+
 
 class Lanes:
     """Arithmetic on lanes of one float type: what a `native` rule of the op table writes itself with.
@@ -284,15 +342,31 @@ class Lanes:
         """`x` with the sign of `y`."""
         return self.code.intrinsic("copysign", self.scalar, self.lift(x), y)
 
+    @property
+    def fused(self) -> bool:
+        """Whether `fma` is an instruction."""
+        return self.code.fused
+
     def floor(self, x: Val) -> Val:
-        return self.code.intrinsic("floor", self.scalar, x)
+        if self.fused:
+            return self.code.intrinsic("floor", self.scalar, x)
+        whole = self.rint(x)
+        return self.copysign(self.select(whole > x, whole - 1.0, whole), x)
 
     def ceil(self, x: Val) -> Val:
-        return self.code.intrinsic("ceil", self.scalar, x)
+        if self.fused:
+            return self.code.intrinsic("ceil", self.scalar, x)
+        whole = self.rint(x)
+        return self.copysign(self.select(whole < x, whole + 1.0, whole), x)
 
     def rint(self, x: Val) -> Val:
         """The nearest whole number, halves to even."""
-        return self.code.intrinsic("roundeven", self.scalar, x)
+        if self.fused:
+            return self.code.intrinsic("roundeven", self.scalar, x)
+        # processors without fused instructions may lack those that round, too, and LLVM would call the C library
+        whole = 2.0**52 if self.scalar == "double" else 2.0**23
+        a = self.abs(x)
+        return self.select(a < whole, self.copysign((a + whole) - whole, x), x)
 
     def fma(self, x: Any, y: Any, z: Any) -> Val:
         """`x*y + z` with one rounding, on every host (slow where the host has no such instruction)."""

@@ -1,4 +1,4 @@
-"""What is done to a graph before it is planned: ops written out in others, and what each node then is to the planner."""
+"""Before a graph is planned: ops written out in others, and what each node then is to the planner."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def kind(node: Node) -> str:
     if node.op.kind == "elementwise":
         return "elementwise"
     names = {View: "view", Reduces: "reduces", Pieces: "pieces", Scatters: "scatters", Repeats: "repeats"}
-    return names[type(native)]
+    return names.get(type(native), "outside")
 
 
 @cache

@@ -47,8 +47,8 @@ class Place:
 
 
 class Nest:
-    """Writes one stage. `place(node)` and `target(task)` say where values lie; `partial(task)` where the sums of a block go;
-    `r0` and `r1` are the rows of the block."""
+    """Writes one stage. `place(node)` and `target(task)` say where values lie and where results go; `rows` are the
+    first row of the block and the one after its last."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Nest:
                 if tuple(steps) != strides_of(domain):
                     return False
             for use in task.uses:
-                if use.guards or not (use.identity and effective(use.node.shape) == domain or self._uniform(use)):
+                if use.guards or not ((use.identity and effective(use.node.shape) == domain) or self._uniform(use)):
                     return False
         return True
 
@@ -470,7 +470,7 @@ class Nest:
             return
         place = self.target(task)
         if place is not None:
-            offset, step, depth = self._offset(place, domain_points(task.expr.shape))
+            offset, step, _ = self._offset(place, domain_points(task.expr.shape))
             self._put(place, offset, step, self._vector(value))
 
     def _reduce(self, task: Task, value: Val, key: tuple[int, ...]) -> None:

@@ -160,6 +160,22 @@ def _same_shape(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) ->
     return None
 
 
+def _turned(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    axes = params["axes"]
+    if axes == tuple(range(len(axes))):  # transpose(x, its own axes) -> x
+        return x
+    if _is(x, "transpose"):  # transpose(transpose(x)) -> transpose(x)
+        return build_simpler(graph, TABLE["transpose"], x.args, {"axes": tuple(x.params["axes"][a] for a in axes)})
+    return None
+
+
+def _placed(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    whole = x.shape[params["axis"]] == params["n"] and params["start"] == 0 and params["step"] == 1
+    return x if whole else None  # x put into zeros of its own length -> x
+
+
 def _repeat(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
     (x,) = args
     return x if x.shape == params["shape"] else None  # broadcast(x, shape of x) -> x
@@ -172,7 +188,36 @@ def _no_axes(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> No
     whole = bool(x.size) and len(params["axes"]) == len(x.shape)
     if whole and _is(x, "broadcast") and not x.args[0].shape:  # sum(x, …, x) -> n*x
         return _add(graph, "mul", x.args[0], graph.literal(float(x.size)))
+    return _factored(graph, x, params)
+
+
+def _factored(graph: Graph, x: Node, params: dict[str, Any]) -> Node | None:
+    """A sum without the factors that all its terms share. A factor less than 1 stays: the sum without it might
+    overflow."""
+    if _is(x, "neg"):  # sum(-x) -> -sum(x)
+        return _add(graph, "neg", build_simpler(graph, TABLE["sum"], x.args, params))
+    if _is(x, "mul"):
+        for c, y in (x.args, x.args[::-1]):
+            value = c.params["value"] if c.op is LITERAL and not c.shape else None
+            if value is not None and 1.0 <= abs(float(value)) < np.inf:  # sum(c*x) -> c*sum(x)
+                return _add(graph, "mul", c, build_simpler(graph, TABLE["sum"], (y,), params))
+    if _is(x, "matmul"):
+        return _summed_product(graph, x, params)
     return None
+
+
+def _summed_product(graph: Graph, x: Node, params: dict[str, Any]) -> Node | None:
+    a, b = x.args
+    n = len(x.shape)
+    if n < 2 or len(a.shape) != n or len(b.shape) != n or a.shape[:-2] != b.shape[:-2] or not x.size:
+        return None
+    if n - 2 in params["axes"] and x.shape[-2] > 1:  # sum over the rows of a @ b -> sum(a) @ b
+        a = _add(graph, "reshape", _add(graph, "sum", a, axes=(n - 2,)), shape=(*a.shape[:-2], 1, a.shape[-1]))
+    elif n - 1 in params["axes"] and x.shape[-1] > 1:  # sum over the columns of a @ b -> a @ sum(b)
+        b = _add(graph, "reshape", _add(graph, "sum", b, axes=(n - 1,)), shape=(*b.shape[:-1], 1))
+    else:
+        return None
+    return build_simpler(graph, TABLE["sum"], (_add(graph, "matmul", a, b),), params)
 
 
 def _whole(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
@@ -200,6 +245,8 @@ SIMPLER: dict[str, Rule] = {
     "stop": _identity,
     "distinct": _identity,
     "reshape": _same_shape,
+    "transpose": _turned,
+    "embed": _placed,
     "broadcast": _repeat,
     "sum": _no_axes,
     "slice": _whole,
@@ -240,7 +287,16 @@ def simplify(outputs: Sequence[Node], known: Mapping[Node, Array], dtype: Any) -
             folded = _folded(graph, node, args, dtype)
             new = build_simpler(graph, node.op, args, node.params) if folded is None else folded
         env[node.index] = new
-    return [env[node.index] for node in outputs], inputs
+    return _ordered([env[node.index] for node in outputs]), inputs
+
+
+def _ordered(outputs: list[Node]) -> list[Node]:
+    """Products of several matrices in the cheapest order."""
+    if not any(_is(node, "matmul") for node in outputs[0].graph.nodes) if outputs else True:
+        return outputs
+    from tapecli.rewrite.products import ordered
+
+    return ordered(outputs)
 
 
 def _folded(graph: Graph, node: Node, args: Sequence[Node], dtype: Any) -> Node | None:

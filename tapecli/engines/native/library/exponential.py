@@ -1,0 +1,210 @@
+"""exp and what is made of it.
+
+exp: x = k log 2 + r with log 2 in parts (W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980),
+exp(r) = 1 + r + r^2 P(r) with a minimax P. expm1, sinh and the like from 2^k (1 + r + ...) - 1 as a pair, where nothing
+cancels; quotients of pairs for tanh, sigmoid and their derivatives, so that the result is rounded about once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tapecli.engines.native.ir import Lanes, Val
+from tapecli.engines.native.library import pairs
+from tapecli.engines.native.library import tables as t
+from tapecli.engines.native.library.pairs import Pair, fast_two_sum
+
+#: Adding this brings a whole number into the low bits of a double (|x| < 2^51).
+MAGIC = 1.5 * 2.0**52
+MAGIC_BITS = 0x4338000000000000
+INF = math.inf
+
+
+def nearest(b: Lanes, x: Val, factor: float) -> tuple[Val, Val]:
+    """The whole number nearest to `x * factor`, as a float, and with its bits in the low ones of an integer."""
+    shifted = b.mad(x, factor, MAGIC)
+    return shifted - MAGIC, b.to_bits(shifted)
+
+
+def power_of_two(b: Lanes, k: Val, plus: int = 0) -> Val:
+    """2^(k + plus) for the integer k in the low bits, where that is a normal number."""
+    return b.from_bits((k + (1023 + plus)) << 52)
+
+
+def ldexp(b: Lanes, y: Any, k: Val, plus: int = 0) -> Any:
+    """`y * 2^(k + plus)` with one rounding, for -2000 < k < 2000 in the low bits of an integer from `nearest`."""
+    up = k - (MAGIC_BITS - 4096 - plus)
+    half = up >> 1
+    first = b.from_bits((half + (1023 - 2048)) << 52)
+    second = b.from_bits((up - half + (1023 - 2048)) << 52)
+    return (y * first) * second
+
+
+def reduced(b: Lanes, x: Val, low: Any = None) -> tuple[Val, Val, Val, Val]:
+    """x + low = k log 2 + r: the head and tail of r, k as a float and as bits."""
+    k, bits = nearest(b, x, t.LOG2E[0])
+    top = b.mad(k, -t.LN2_CUT[0], x)  # exact
+    p = k * t.LN2_CUT[1]
+    r = top - p
+    tail = (top - r) - p
+    if low is not None:
+        r, tail = fast_two_sum(r, tail + low)
+    return r, tail, k, bits
+
+
+def exp_pair(b: Lanes, x: Val, low: Any = None) -> tuple[Val, Val, Val]:
+    """exp(x + low) = (h + l) 2^k, to about 2^-57: h, l, and k as bits."""
+    r, tail, _, bits = reduced(b, x, low)
+    h, e = fast_two_sum(b.const(1.0), r)
+    rest = b.mad(r * r, b.poly(r, t.EXP), tail * h)
+    return *fast_two_sum(h, e + rest), bits
+
+
+def exp(b: Lanes, x: Val) -> Val:
+    k, bits = nearest(b, x, t.LOG2E[0])
+    r = b.mad(k, -t.LN2_CUT[1], b.mad(k, -t.LN2_CUT[0], x))
+    y = b.mad(r * r, b.poly(r, t.EXP), r) + 1.0
+    return _scaled_or_ends(b, x, y, bits, 708.0, 710.0, -746.0)
+
+
+def _scaled_or_ends(b: Lanes, x: Val, y: Val, bits: Val, inside: float, top: float, bottom: float) -> Val:
+    """`y * 2^k`, where |x| <= inside by the exponent's bits; where some x is not, the long way and with the ends."""
+    usual = b.abs(x) <= inside
+
+    def ends() -> list[Val]:
+        value = ldexp(b, y, bits)
+        return [b.select(x > top, INF, b.select(x < bottom, 0.0, value))]
+
+    def plain() -> list[Val]:
+        return [b.from_bits(b.to_bits(y) + (bits << 52))]
+
+    return b.code.branch(b.code.any(~usual), ends, plain)[0]
+
+
+def _base(
+    b: Lanes, x: Val, per: float, high: float, low: float, log: tuple[float, ...], ends: tuple[float, ...]
+) -> Val:
+    """base^x: x = k log_base 2 + r, exp(r log base)."""
+    k, bits = nearest(b, x, per)
+    d = b.mad(k, -high, x)
+    if low:
+        p = k * low
+        e = d - p
+        tail = (d - e) - p
+        d = e
+    h, l = pairs.two_prod(b, d, log[0])
+    l = b.mad(d, log[1], l)
+    if low:
+        l = b.mad(tail, log[0], l)
+    one, e = fast_two_sum(b.const(1.0), h)
+    y = one + (e + b.mad(h * h, b.poly(h, t.EXP), l * one))
+    return _scaled_or_ends(b, x, y, bits, *ends)
+
+
+def exp2(b: Lanes, x: Val) -> Val:
+    return _base(b, x, 1.0, 1.0, 0.0, t.LN2, (1021.0, 1025.0, -1080.0))
+
+
+def exp10(b: Lanes, x: Val) -> Val:
+    return _base(b, x, t.LOG10_2_INVERSE, *t.LOG10_2_CUT, t.LN10, (307.0, 309.0, -325.0))
+
+
+def expm1_pair(b: Lanes, x: Val, low: Any = None, shift: int = 0) -> Pair:
+    """(exp(x + low) - 1) / 2^shift as a pair, -60 < x < 711."""
+    r, tail, _, bits = reduced(b, x, low)
+    q = b.mad(r * r, b.poly(r, t.EXP), tail)
+    power = power_of_two(b, bits, -shift)
+    unit = 2.0**-shift
+    a, lost = pairs.two_sum(power, b.const(-unit))
+    s, e = fast_two_sum(a, power * r)
+    return fast_two_sum(s, (e + lost) + power * q)
+
+
+def _within(b: Lanes, x: Val, low: float, high: float) -> Val:
+    """`x` kept between two bounds; nan stays."""
+    x = b.select(x > high, high, x)
+    return b.select(x < low, low, x)
+
+
+def expm1(b: Lanes, x: Val) -> Val:
+    h, l = expm1_pair(b, _within(b, x, -40.0, 710.0), shift=1)
+    return b.select(b.abs(x) < 2.0**-54, x, (h + l) * 2.0)
+
+
+def _exp_neg(b: Lanes, a: Val) -> tuple[Val, Val, Val]:
+    """exp(-a) for a >= 0 as by `exp_pair`, in range for any a."""
+    return exp_pair(b, -b.select(a > 800.0, 800.0, a))
+
+
+def tanh(b: Lanes, x: Val) -> Val:
+    """-t/(2 + t), t = expm1(-2|x|)."""
+    a = b.abs(x)
+    p = expm1_pair(b, -2.0 * b.select(a > 25.0, 25.0, a))
+    d = fast_two_sum(b.const(2.0), p[0])
+    q = pairs.div(b, pairs.neg(p), (d[0], d[1] + p[1]))
+    return b.select(a < 2.0**-28, x, b.copysign(q[0] + q[1], x))
+
+
+def _sinh_parts(b: Lanes, a: Val) -> tuple[Pair, Pair]:
+    """expm1(a) = H 2^30 and exp(a) = D 2^30: scaled, so that D can be split where there are no fused instructions."""
+    h = expm1_pair(b, b.select(a > 711.0, 711.0, a), shift=30)
+    d = pairs.two_sum(h[0], b.const(2.0**-30))
+    return h, fast_two_sum(d[0], d[1] + h[1])
+
+
+def sinh(b: Lanes, x: Val) -> Val:
+    """(E + E/(E + 1))/2, E = expm1(|x|)."""
+    a = b.abs(x)
+    h, d = _sinh_parts(b, a)
+    q = pairs.scaled(pairs.div(b, h, d), 2.0**-30)
+    s = fast_two_sum(h[0], q[0])
+    y = (s[0] + (s[1] + (q[1] + h[1]))) * 2.0**29
+    return b.select(a < 2.0**-28, x, b.copysign(b.select(a > 711.0, INF, y), x))
+
+
+def cosh(b: Lanes, x: Val) -> Val:
+    """(D + 1/D)/2, D = exp(|x|)."""
+    a = b.abs(x)
+    _, d = _sinh_parts(b, a)
+    q = pairs.scaled(pairs.inv(b, d), 2.0**-60)
+    s = fast_two_sum(d[0], q[0])
+    y = (s[0] + (s[1] + (q[1] + d[1]))) * 2.0**29
+    return b.select(a > 711.0, INF, y)
+
+
+def _one_more(b: Lanes, h: Val, l: Val, bits: Val) -> tuple[Pair, Val]:
+    """1 + (h + l) 2^k for k <= 0, and 2^k, which is 0 where it is too small to count."""
+    k = bits - MAGIC_BITS
+    power = b.select(k < -900, 0.0, power_of_two(b, k))
+    s = fast_two_sum(b.const(1.0), h * power)
+    return (s[0], s[1] + l * power), power
+
+
+def sigmoid(b: Lanes, x: Val) -> Val:
+    """1 or e, over 1 + e, e = exp(-|x|)."""
+    h, l, bits = _exp_neg(b, b.abs(x))
+    below, _ = _one_more(b, h, l, bits)
+    negative = x < 0.0
+    q = pairs.div(b, (b.select(negative, h, 1.0), b.select(negative, l, 0.0)), below)
+    y = q[0] + q[1]
+    return b.select(negative, ldexp(b, y, bits), y)
+
+
+def sigmoid_d1(b: Lanes, x: Val) -> Val:
+    """e/(1 + e)^2, e = exp(-|x|)."""
+    return _bell(b, b.abs(x), 0)
+
+
+def _bell(b: Lanes, a: Val, plus: int, low: Any = None) -> Val:
+    """2^plus e/(1 + e)^2, e = exp(-a)."""
+    a = b.select(a > 800.0, 800.0, a)
+    h, l, bits = exp_pair(b, -a, low)
+    below, _ = _one_more(b, h, l, bits)
+    q = pairs.div(b, (h, l), pairs.mul(b, below, below))
+    return ldexp(b, q[0] + q[1], bits, plus)
+
+
+def sech2(b: Lanes, x: Val) -> Val:
+    """4 e/(1 + e)^2, e = exp(-2|x|)."""
+    return _bell(b, 2.0 * b.abs(x), 2)
