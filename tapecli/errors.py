@@ -98,6 +98,11 @@ class Place:
         return f"{self.source.name}:{self.line}:{self.column}"
 
 
+def abridged(text: str) -> str:
+    """A text that holds something long of the user's, such as a number of a million digits, cut in its middle."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}…{text[-LONGEST // 4 :]}"
+
+
 class TapeError(Exception):
     """What a user did or met that cannot be computed: `code`, `message`, `place`, `hint`.
 
@@ -115,12 +120,13 @@ class TapeError(Exception):
         more: Iterable[TapeError] = (),
     ) -> None:
         assert code in CODES, code
+        message = abridged(message)
         super().__init__(message)
         self.code = code
         self.message = message
         self.place = place
-        self.hint = hint
-        self.label = label
+        self.hint = None if hint is None else abridged(hint)
+        self.label = None if label is None else abridged(label)
         self.more = tuple(more)
 
     @property
@@ -133,6 +139,10 @@ class TapeError(Exception):
         return f"{where}{self.message}{hint}"
 
 
+#: No message is longer than this.
+LONGEST = 800
+#: Longer words are no misspelling of anything.
+LONG_WORD = 80
 #: A word is compared with at most so many others, so that a large file with many faults is told of at once.
 MOST_COMPARED = 2000
 
@@ -142,6 +152,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     from difflib import get_close_matches  # only an error needs it
 
     size = len(word)
+    if size > LONG_WORD:
+        return None
     names: dict[str, str] = {}
     for name in known:
         if abs(len(name) - size) <= 1 + size // 2 and len(names) < MOST_COMPARED:

@@ -95,6 +95,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("timeout", "--timeout", "number", None, "SECONDS", "the longest time for one file", FORMULA),
     Option("threads", "--threads", "integer", None, "N", "threads of compiled code (default: all cores)", FORMULA),
     Option("no_cache", "--no-cache", "flag", False, "", "do not keep compiled code, nor take what was kept", FORMULA),
+    Option(
+        "max_memory", "--max-memory", "text", None, "SIZE", "the most memory to take, say 2G (default: most there is)",
+        FORMULA,
+    ),
     Option("jobs", "--jobs", "integer", 1, "N", "worker processes for several files", FORMULA),
     Option("fail_fast", "--fail-fast", "flag", False, "", "stop at the first file that fails", FORMULA),
     Option("exit_zero", "--exit-zero", "flag", False, "", "exit with 0 whatever came out", FORMULA),

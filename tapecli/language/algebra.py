@@ -286,6 +286,7 @@ def _eye(m: Machine, n: Any) -> Any:
     size = m.whole(n, "the size of `eye`")
     if size < 0:
         raise m.error("value", f"the size of `eye` is not negative, and this is {size}", hint="eye(3)")
+    m.room((size, size), "this matrix")
     return m.graph.literal(np.eye(size))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tapecli.core import Array
 from tapecli.errors import Place, TapeError, nearest
-from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay, shape_text
+from tapecli.graph import INPUT, LITERAL, Graph, Node, replay, shape_text
 from tapecli.language import goals
 from tapecli.language.checks import free_names
 from tapecli.language.formula import Constraint, Expected, Formula, Goal, Input, Output
@@ -21,6 +21,7 @@ from tapecli.language.instructions import HANDLERS, constant, parts, unknown_nam
 from tapecli.language.machine import Machine
 from tapecli.language.recovery import MOST_ERRORS, first_of, note, pieces
 from tapecli.language.values import Broken, FollowUp, Frame, Function, Scope
+from tapecli.limits import Budget
 from tapecli.syntax import code as syntax
 
 
@@ -39,6 +40,7 @@ class Context(NamedTuple):
     schedule: Callable[[str, list[Any], dict[str, Any]], Any]
     seed: int
     tie: float
+    budget: Budget | None = None
 
 
 def binds(statement: syntax.Statement) -> tuple[str, ...]:
@@ -60,7 +62,7 @@ class Elaborator:
         self.source = module.source
         self.context = context
         self.given = context.given
-        self.machine = Machine(Graph(), module.source, HANDLERS)
+        self.machine = Machine(Graph(context.budget), module.source, HANDLERS)
         self.machine.options["tie"] = context.tie
         self.scope = Scope()
         self.inputs: dict[str, Input] = {}
@@ -184,7 +186,11 @@ class Elaborator:
         return self.evaluate(self.node(code, what))
 
     def evaluate(self, node: Node) -> Array:
+        literal = self.machine.constant(node)
+        if literal is not None:
+            return literal
         leaves = {leaf.node: leaf.value for leaf in self.inputs.values() if leaf.value is not None}
+        self.machine.afford(node)
         with np.errstate(all="ignore"):
             return np.asarray(replay([node], leaves, lambda value: value)[0], dtype=np.float64)
 
@@ -243,6 +249,7 @@ class Elaborator:
         sizes = tuple(self.machine.whole(self.value(code), "a size") for code in s.sizes)
         if any(n < 0 for n in sizes):
             raise TapeError("value", f"a size of `{s.name}` is negative", place=place)
+        self.machine.room(sizes, f"`{s.name}`", copies=3)
         value, node = self._start(s, sizes, place)
         if s.kind == "const" and node is not None and s.name not in self.given and not s.sizes and self._derived(node):
             self.bind(s.name, node, place)
@@ -288,7 +295,7 @@ class Elaborator:
 
     def _derived(self, node: Node) -> bool:
         """Whether a constant is made of others: it then follows them, and is no leaf."""
-        return any(leaf is self.inputs[name].node for name in self.inputs for leaf in needed([node]))
+        return not self.machine.is_constant(node)
 
     def _draw(self, name: str, args: list[Any], keys: dict[str, Any], sizes: tuple[int, ...]) -> Node | None:
         """`normal(mean, sd)` and `uniform(low, high)` as a start value, drawn from the run's seed."""

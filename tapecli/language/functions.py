@@ -136,7 +136,7 @@ def library(m: Machine) -> Scope:
                 _library[statement.name] = (statement, source, Place(source, statement.start, statement.end))
         scope = m.options["library"] = Scope()
         for name, (statement, source, place) in _library.items():
-            scope.functions[name] = Function(name, statement.params, statement.code, scope, source, place)
+            scope.functions[name] = Function(name, statement.params, statement.code, scope, source, place, 1)
     return scope
 
 

@@ -129,7 +129,7 @@ class Problem:
 
         tie = 1.0 if self._settings.kink == "tf" else 0.5
         return language.build(
-            self._module, language.Context(given, self._settings.free, self._load, schedule, self._settings.seed, tie)
+            self._module, language.Context(given, self._settings.free, self._load, schedule, self._settings.seed, tie, self._settings.budget)
         )
 
     def _load(self, path: str, columns: tuple[Any, ...], place: Place) -> list[Array]:
@@ -238,9 +238,11 @@ class Problem:
             return [Argument(name, node.shape, None) for name, node in leaves]
 
         key = ("value", *[node.index for node in nodes])
+        self.runner.afford("value", nodes)
         compiled, engine = self.runner.compile(
             key, lambda: self.runner.function(nodes, [node for _, node in leaves]), arguments
         )
+        self.runner.allow(compiled)
         values = compiled.run(*self.runner.arrays(leaves, point))
         return Evaluation(
             self._shown(point),
@@ -386,6 +388,7 @@ class Problem:
         """The same problem on another engine: its functions are traced once each; `traces` counts."""
         s = self._settings
         settings = Settings(dtype or s.dtype, engine, s.folder, s.data_root, s.seed, s.kink, s.missing, s.free, *s.how)
+        settings.budget = s.budget
         return Problem(self._module, settings)
 
     def flat(self, *, at: Values | None = None, of: str | None = None) -> Flat:
