@@ -18,7 +18,7 @@ from tapecli.problem.settings import Settings
 #: Texts of more characters than this are read with Python's collector at rest.
 LARGE = 100_000
 #: No formula file has more bytes: where a device is named by mistake, reading it comes to an end.
-LARGEST = 1 << 30
+LARGEST = 1 << 27
 
 
 def parse(
