@@ -26,6 +26,10 @@ CODES: dict[str, tuple[int, str]] = {
     "nonfinite": (4, "a value or a derivative that is not finite"),
     "limit": (5, "a limit that was reached first"),
     "file": (6, "a file that cannot be read or written"),
+    "expect": (1, "an expectation that does not hold"),
+    "derivative": (1, "a derivative that differs from the numerical one"),
+    "minimize": (0, "a warning: a minimum that may not be one"),
+    "sparse": (0, "a warning: entries that may always be 0"),
     "bug": (70, "a fault of tapecli itself"),
 }
 

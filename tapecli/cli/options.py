@@ -47,6 +47,7 @@ COMMANDS: dict[str, str] = {
     "check": "Run the `expect` lines and compare every derivative with a numerical one.",
     "trace": "Trace and compile, and show what came out.",
     "ops": "The functions of the language, with their derivatives.",
+    "explain": "What a code of an error means, with a wrong and a mended example.",
 }
 
 ALL = " ".join(COMMANDS)
@@ -124,7 +125,7 @@ def of_command(command: str) -> tuple[Option, ...]:
 
 
 def takes_files(command: str) -> bool:
-    return command != "ops"
+    return command != "ops"  # what `explain` takes are codes
 
 
 def method_options() -> tuple[Option, ...]:

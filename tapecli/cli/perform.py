@@ -63,6 +63,10 @@ def run(command: str, v: Values) -> int:
         with opened(_text(v["output"]), bool(v["force"])) as out:
             _functions(Report(style_of(command, v), out, Stream("stderr")))
         return 0
+    if command == "explain":
+        with opened(_text(v["output"]), bool(v["force"])) as out:
+            _explain(v, Report(style_of(command, v), out, Stream("stderr")))
+        return 0
     _validate(command, v)
     terminated = catch_termination()
     inputs = resolve(v["files"], v["inline"])  # type: ignore[arg-type]
@@ -90,6 +94,18 @@ def _functions(report: Report) -> None:
     from tapecli.catalogue import functions
 
     report.functions(functions())
+
+
+def _explain(v: Values, report: Report) -> None:
+    from tapecli.errors import CODES, nearest
+
+    codes: Any = v["files"] or list(CODES)
+    for code in codes:
+        if code not in CODES:
+            close = nearest(code, CODES)
+            hint = f"did you mean `{close}`?" if close else f"there is {', '.join(CODES)}"
+            raise TapeError("usage", f"there is no code `{code}`", hint=hint)
+    report.explanations(codes, brief=not v["files"])
 
 
 def _validate(command: str, v: Values) -> None:
