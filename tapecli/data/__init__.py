@@ -42,6 +42,21 @@ def read(
         return _read(file, full, path, selectors, missing)
 
 
+def line_of(
+    path: str, folder: str, root: str, selectors: Sequence[tuple[str, Selector]], missing: str, index: int
+) -> int | None:
+    """The line of the file that row `index` (from 0) of what `read` gave begins on; None where there are no lines, or
+    the file is not what it was."""
+    if path.lower().endswith((".npy", ".npz")):
+        return None
+    try:
+        full = locate(path, folder, root)
+        with open_below(full, os.path.realpath(root), path) as file:
+            return text.line_of(file, full, path, selectors, missing == "drop", index)
+    except TapeError:
+        return None
+
+
 def load(path: str, shown: str, selectors: Sequence[tuple[str, Selector]], missing: str = "error") -> list[Array]:
     """As `read`, for a path that `resolve` gave: without links, and called `shown` in messages."""
     with open_below(path, os.path.abspath(os.sep), shown) as file:

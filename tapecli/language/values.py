@@ -48,12 +48,25 @@ class Axis:
     """What the index of a loop runs over: `count` points. Where its points depend on those of outer axes, `parents` has
     for each of these the position on it of every point; an axis then stands in for its parents."""
 
-    __slots__ = ("count", "parents", "serial")
+    __slots__ = ("count", "name", "numbers", "parents", "serial")
 
     def __init__(self, serial: int, count: int, parents: dict[Axis, Array] | None = None) -> None:
         self.serial = serial
+        #: what the index is called in the text, and its number at each point, once these are known
+        self.name = ""
+        self.numbers: Array | None = None
         self.count = count
         self.parents = parents or {}
+
+
+def labels(axis: Axis, point: int) -> dict[str, float]:
+    """What the indices are at a point of an axis: its own, and those of the axes that it stands in for."""
+    found: dict[str, float] = {}
+    for parent, where in axis.parents.items():
+        found |= labels(parent, int(where[point]))
+    if axis.name and axis.numbers is not None:
+        found[axis.name] = float(axis.numbers[point])
+    return found
 
 
 class Swept:
@@ -65,6 +78,8 @@ class Swept:
     def __init__(self, node: Node, axes: tuple[Axis, ...]) -> None:
         self.node = node
         self.axes = axes
+        if node.index not in node.graph.sweeps:
+            node.graph.sweeps[node.index] = axes
 
     @property
     def shape(self) -> Shape:

@@ -149,6 +149,19 @@ class Problem:
                 self._notes.append(TapeError("data", what, place=place))
         return self._data[key]
 
+    def row_of(self, name: str, index: int) -> str | None:
+        """What a row of a column of data is called: `row 17 of runs.csv (line 19)`; `index` counts from 0."""
+        from tapecli import data
+        from tapecli.syntax.code import Data
+
+        s = self._settings
+        for statement in self._module.statements:
+            if isinstance(statement, Data) and any(column.name == name for column in statement.columns):
+                selectors = [(column.name, column.selector) for column in statement.columns]
+                line = data.line_of(statement.path, s.folder, s.data_root, selectors, s.missing, index)
+                return f"row {index + 1} of {statement.path}" + ("" if line is None else f" (line {line})")
+        return None
+
     def _with(self, at: Mapping[str, Array]) -> Problem:
         """This problem, or the one that is built anew where `at` changes what shapes rest on."""
         formula = self.formula

@@ -22,7 +22,7 @@ IMPORTABLE = {"tapecli", "numpy", "scipy", "llvmlite", "pyarrow", "rich", "typer
 #: Events that never happen while a formula is read and run.
 NEVER = (
     "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.startfile", "pty.", "socket.",
-    "urllib.", "http.", "ftplib.", "smtplib.", "telnetlib.", "poplib.", "imaplib.", "webbrowser.", "pickle.", "marshal.loads",
+    "urllib.", "http.", "ftplib.", "smtplib.", "telnetlib.", "poplib.", "imaplib.", "webbrowser.", "pickle.",
     "shutil.", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown",
     "os.putenv", "os.kill", "code.__new__", "builtins.input", "tempfile.", "ctypes.dlsym",
 )  # fmt: skip
