@@ -171,7 +171,7 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
         from tapecli.cli.commands import run as run_command
 
         own = command in OWN_TIME and v["timeout"] is not None
-        with limited(v["timeout"], None if own else report):
+        with limited(v["timeout"], None if own else report), heard(report):
             problem = load(v, given)
             for warning in problem.warnings:
                 report.warning(warning)
@@ -179,7 +179,8 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
                 run_command(command, problem, v, report)
         if own:
             left = max(float(str(v["timeout"])) - (perf_counter() - start), 1e-3)
-            run_command(command, problem, {**v, "timeout": left}, report)
+            with heard(report):
+                run_command(command, problem, {**v, "timeout": left}, report)
     except TapeError as error:
         report.error(error)
     except MemoryError:
@@ -244,6 +245,28 @@ def names(words: Any) -> list[str] | None:
 
 #: Seconds after the limit at which a run ends that does not come back to Python, and between two signals until then.
 GRACE, AGAIN = 1.5, 0.2
+
+
+@contextmanager
+def heard(report: Report) -> Iterator[None]:
+    """Warnings of the package are reported like those of the formula."""
+    import warnings
+
+    from tapecli.errors import TapeWarning
+
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, TapeWarning):
+            report.warning(TapeError("unsupported", str(message)))
+        else:
+            before(message, category, *rest, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 @contextmanager

@@ -110,7 +110,7 @@ def of_graph(name: str, traced: Traced, runs: int = 1, how: How = DEFAULT) -> Co
         from tapecli.engines import native
 
         if native.ready():
-            return Fixed(*native.program(traced, how), "native")
+            return Fixed(*native.compiled(traced, how), "native")
     return Fixed(traced.program.run, 1, traced.program, "numpy")
 
 

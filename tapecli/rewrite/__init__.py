@@ -7,6 +7,7 @@ are all taken. Every rule gives the same finite results up to rounding, and its 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -98,7 +99,35 @@ def _mul(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node |
         return _add(graph, "neg", x)
     if is_literal(x, -1.0):  # -1*x -> -x
         return _add(graph, "neg", y)
+    for c, other in ((x, y), (y, x)):
+        number, inner = _scalar(c), [_scalar(arg) for arg in other.args] if _is(other, "mul") else []
+        for k, d in enumerate(inner):
+            if number is not None and d is not None and abs(number) >= 1.0 and _power_of_two(d):
+                # c*(d*x) -> (c*d)*x, for d = 1, 2, 4 … and |c| >= 1: both round once and in the same way
+                return build_simpler(graph, TABLE["mul"], (graph.literal(number * d), other.args[1 - k]), {})
+        if _is(c, "broadcast") and c.args[0].size == 1:
+            if other.shape == c.shape:  # broadcast(c)*x -> c*x, for a number c
+                return build_simpler(graph, TABLE["mul"], (_number(graph, c.args[0]), other), {})
+            if not other.shape:  # broadcast(c)*y -> broadcast(c*y), for numbers c and y
+                product = build_simpler(graph, TABLE["mul"], (_number(graph, c.args[0]), other), {})
+                return _add(graph, "broadcast", product, shape=c.shape)
     return None
+
+
+def _scalar(node: Node) -> float | None:
+    """The number that a literal is."""
+    return float(node.params["value"]) if node.op is LITERAL and not node.shape else None
+
+
+def _power_of_two(x: float) -> bool:
+    return 1.0 <= abs(x) < 2.0**64 and math.frexp(x)[0] in (0.5, -0.5)
+
+
+def _number(graph: Graph, x: Node) -> Node:
+    """The only entry of x as a number."""
+    if x.op is LITERAL:
+        return graph.literal(x.params["value"].reshape(()))
+    return build_simpler(graph, TABLE["reshape"], (x,), {"shape": ()})
 
 
 def _sum_of(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
@@ -134,6 +163,11 @@ def _negative(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> N
         return x.args[0]
     if _is(x, "sub"):  # -(x-y) -> y-x
         return _add(graph, "sub", x.args[1], x.args[0])
+    if _is(x, "mul"):
+        for c, y in (x.args, x.args[::-1]):
+            number = _scalar(c)
+            if number is not None:  # -(c*x) -> (-c)*x
+                return build_simpler(graph, TABLE["mul"], (graph.literal(-number), y), {})
     return None
 
 
@@ -228,11 +262,18 @@ def _whole(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node
 
 
 def _ones(node: Node) -> bool:
-    return node.op is LITERAL and bool((node.params["value"] == 1.0).all())
+    return _filled(node, 1.0)
 
 
 def _zeros(node: Node) -> bool:
-    return node.op is LITERAL and bool((node.params["value"] == 0.0).all())
+    return _filled(node, 0.0)
+
+
+def _filled(node: Node, number: float) -> bool:
+    """Whether all entries are a number, known beforehand."""
+    while node.op.name in ("broadcast", "reshape"):
+        node = node.args[0]
+    return node.op is LITERAL and bool((node.params["value"] == number).all())
 
 
 SIMPLER: dict[str, Rule] = {

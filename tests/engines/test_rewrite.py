@@ -65,6 +65,19 @@ CASES: dict[str, list[tuple[Side, str]]] = {
     "1*x -> x": [(lambda g, x, y, v: 1.0 * v, "input")],
     "x*-1 -> -x": [(lambda g, x, y, v: v * -1.0, "neg")],
     "-1*x -> -x": [(lambda g, x, y, v: -1.0 * v, "neg")],
+    "broadcast(c)*x -> c*x, for a number c": [
+        (lambda g, x, y, v: ops.broadcast(x, shape=(3,)) * v, "mul"),
+        (lambda g, x, y, v: v * ops.broadcast(g.literal(1.0), shape=(3,)), "input"),
+    ],
+    "broadcast(c)*y -> broadcast(c*y), for numbers c and y": [
+        (lambda g, x, y, v: ops.broadcast(x, shape=(3,)) * y, "broadcast"),
+        (lambda g, x, y, v: ops.broadcast(x, shape=(3,)) * y * v, "mul"),
+    ],
+    "c*(d*x) -> (c*d)*x, for d = 1, 2, 4 … and |c| >= 1: both round once and in the same way": [
+        (lambda g, x, y, v: 3.0 * (v * 2.0), "mul"),
+        (lambda g, x, y, v: (4.0 * v) * -1.1, "mul"),
+    ],
+    "-(c*x) -> (-c)*x": [(lambda g, x, y, v: -(3.0 * v), "mul"), (lambda g, x, y, v: -(v * 0.1), "mul")],
     "x+0 -> x": [(lambda g, x, y, v: v + 0.0, "input"), (lambda g, x, y, v: v + g.literal(np.zeros(3)), "input")],
     "0+x -> x": [(lambda g, x, y, v: 0.0 + v, "input")],
     "x+(-y) -> x-y": [(lambda g, x, y, v: v + -y, "sub")],
@@ -137,6 +150,8 @@ KEPT: list[Side] = [
     lambda g, x, y, v: slice_(v, axis=0, start=0, stop=2, step=1),
     lambda g, x, y, v: sum_(ops.broadcast(x, shape=(0,)), axes=(0,)),
     lambda g, x, y, v: sum_(0.5 * v, axes=(0,)),
+    lambda g, x, y, v: 3.0 * (0.1 * v),
+    lambda g, x, y, v: 0.5 * (2.0 * v),
     lambda g, x, y, v: ops.transpose(v * grid(g), axes=(1, 0)),
     lambda g, x, y, v: TABLE["embed"](v, axis=0, n=4, start=0, stop=3, step=1),
 ]
@@ -338,3 +353,13 @@ def test_products_in_any_order_are_the_same(sizes: list[int], row: bool, column:
     for array in arrays[1:]:
         wanted = wanted @ array
     np.testing.assert_allclose(program.run(*arrays)[0], wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_merged_factors_keep_every_bit(dtype: str) -> None:
+    _, _, _, v = leaves()
+    left = 3.3 * (v * 2.0)
+    (right,), _ = rewrite.simplify([left], {}, "float64")
+    assert [node.op.name for node in needed([right])].count("mul") == 1
+    for numbers in samples(dtype):
+        np.testing.assert_array_equal(played(left, numbers, dtype), played(right, numbers, dtype))

@@ -121,7 +121,7 @@ def there(made: Text, how: How) -> bool:
     return how.cache and cache.there(build.key_of(made.text, machine))
 
 
-def program(traced: Traced, how: How) -> Made:
+def compiled(traced: Traced, how: How) -> Made:
     """A traced function as machine code, from the cache or compiled."""
     return made_of(written(traced), traced, how)
 
@@ -132,4 +132,4 @@ def made_of(text: Text, traced: Traced, how: How) -> Made:
     return Made(result.run, 1, result)
 
 
-__all__ = ["Made", "Steps", "Text", "loaded", "made_of", "program", "ready", "repeated", "there", "written"]
+__all__ = ["Made", "Steps", "Text", "compiled", "loaded", "made_of", "ready", "repeated", "there", "written"]

@@ -35,6 +35,10 @@ def fused() -> bool:
     return machine is not None and machine.fused
 
 
+#: Instructions that are not the same when they stand a second time.
+IMPURE = ("load", "alloca", "phi")
+
+
 class Val:
     """An SSA value or a constant: `name` as it stands in the text, `scalar` its type per lane, `lanes` how many."""
 
@@ -152,6 +156,7 @@ class Code:
         self.module = module
         self.label = "entry"
         self._names = count(1)
+        self._known: dict[Any, Any] = {}
         self.declared: set[str] = set()
 
     def part(self, label: str) -> Code:
@@ -169,19 +174,31 @@ class Code:
         return f"{stem}{next(self._names)}"
 
     def emit(self, text: str, scalar: str, lanes: int = 1) -> Val:
-        """An instruction with a result."""
+        """An instruction with a result. One that only computes is written once: the same again has the same result."""
+        known = self._known.get(text)
+        if known is not None:
+            return Val(self, known, scalar, lanes)
         name = f"%{self.fresh()}"
         self.lines.append(f"  {name} = {text}")
+        if not text.startswith(IMPURE) and "@llvm.masked" not in text:
+            self._known[text] = name
         return Val(self, name, scalar, lanes)
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """`make()`, or what it gave before in this stretch of code. For what has branches of its own."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
 
     def do(self, text: str) -> None:
         """An instruction without a result."""
         self.lines.append(f"  {text}")
 
-    def block(self, label: str) -> None:
-        """Begins a block."""
+    def block(self, label: str, known: dict[Any, Any] | None = None) -> None:
+        """Begins a block; `known` is what was computed in blocks that always come before it."""
         self.lines.append(f"{label}:")
         self.label = label
+        self._known = dict(known or {})
 
     def declare(self, text: str) -> None:
         """Declares a function of LLVM's own, once per module."""
@@ -210,7 +227,7 @@ class Code:
             width = int(scalar[1:])
             text = str((int(value) + (1 << width - 1)) % (1 << width) - (1 << width - 1))
         if lanes > 1:
-            text = "<" + ", ".join([f"{scalar} {text}"] * lanes) + ">"
+            text = f"splat ({scalar} {text})"
         return Val(self, text, scalar, lanes)
 
     def intrinsic(self, name: str, result: str, *args: Val) -> Val:
@@ -242,17 +259,17 @@ class Code:
 
     def branch(self, condition: Val, yes: Callable[[], Sequence[Val]], no: Callable[[], Sequence[Val]]) -> list[Val]:
         """The values of `yes()` where a scalar condition holds, else those of `no()`: only one of them is run."""
-        here = self.fresh("b")
+        here, known = self.fresh("b"), self._known
         self.do(f"br {condition.typed}, label %{here}.yes, label %{here}.no")
-        self.block(f"{here}.yes")
+        self.block(f"{here}.yes", known)
         first = yes()
         from_yes = self.label
         self.do(f"br label %{here}.end")
-        self.block(f"{here}.no")
+        self.block(f"{here}.no", known)
         second = no()
         from_no = self.label
         self.do(f"br label %{here}.end")
-        self.block(f"{here}.end")
+        self.block(f"{here}.end", known)
         return [
             self.emit(f"phi {a.type} [ {a.name}, %{from_yes} ], [ {b.name}, %{from_no} ]", a.scalar, a.lanes)
             for a, b in zip(first, second, strict=True)
@@ -289,6 +306,24 @@ class Code:
         self.block(f"{here}.end")
         return found
 
+    def repeat(self, start: Sequence[Val], more: Callable[..., Val], step: Callable[..., Sequence[Val]]) -> list[Val]:
+        """The scalars `start` changed by `step(*values)` as long as `more(*values)`."""
+        here, before = self.fresh("w"), self.label
+        carried = [Val(self, f"%{here}.c{k}", v.scalar, 1) for k, v in enumerate(start)]
+        self.do(f"br label %{here}")
+        self.block(here)
+        at = len(self.lines)
+        self.do(f"br {more(*carried).typed}, label %{here}.do, label %{here}.end")
+        self.block(f"{here}.do")
+        after = step(*carried)
+        self.lines[at:at] = [
+            f"  {c.name} = phi {c.type} [ {v.name}, %{before} ], [ {w.name}, %{self.label} ]"
+            for c, v, w in zip(carried, start, after, strict=True)
+        ]
+        self.do(f"br label %{here}")
+        self.block(f"{here}.end")
+        return carried
+
 
 class Lanes:
     """Arithmetic on lanes of one float type: what a `native` rule of the op table writes itself with.
@@ -312,6 +347,11 @@ class Lanes:
 
     def lift(self, x: Any) -> Val:
         return x if isinstance(x, Val) else self.const(x)
+
+    def once(self, f: Callable[..., Any], *args: Any) -> Any:
+        """`f(self, *args)`, shared with whoever has asked for the same before; `args` are values and pairs of them."""
+        names = [tuple(v.name for v in (x if isinstance(x, tuple) else (x,))) for x in args]
+        return self.code.once((f, self.scalar, self.lanes, *names), lambda: f(self, *args))
 
     # ---- masks
 

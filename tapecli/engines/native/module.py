@@ -28,6 +28,8 @@ class Module:
         self.width = width
         self.attributes = attributes
         self.functions: list[str] = []
+        #: what people are told before a function, by its name; not part of the program
+        self.remarks: dict[str, list[str]] = {}
         self.declared: set[str] = set()
         self.slots: list[Slot] = []
         self.scratch = 0
@@ -43,6 +45,15 @@ class Module:
     @property
     def text(self) -> str:
         return "\n".join([*self.functions, *sorted(self.declared)]) + "\n"
+
+    @property
+    def annotated(self) -> str:
+        """The text with its remarks, for people."""
+        lines = []
+        for function in self.functions:
+            name = function.partition("(")[0].rpartition("@")[2]
+            lines += ["", *[f"; {remark}" for remark in self.remarks.get(name, ())], function]
+        return "\n".join([*lines, "", *sorted(self.declared)]) + "\n"
 
     def slot(self, what: str, size: int, content: Array | None = None) -> int:
         self.slots.append(Slot(what, size, content))

@@ -16,7 +16,7 @@ from tapecli.engines.native.build import callable_at
 from tapecli.engines.native.memory import Memory, aligned, pointer_of
 from tapecli.engines.native.module import Step
 from tapecli.engines.native.plan import Plan
-from tapecli.engines.native.threads import LEAST, available, shares, together
+from tapecli.engines.native.threads import available, shares, together, worth_sharing
 from tapecli.graph import Node
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Program:
         calls: list[partial[Any]] = []
         for step in self.steps:
             if step.what == "outside":
+                assert step.node is not None
                 calls.append(partial(self._outside, step.node))
                 continue
             code = callable_at(loaded.address(step.name))
@@ -87,7 +88,7 @@ class Program:
 
     def _split(self, step: Step) -> int:
         """How many threads share a step."""
-        return min(self._threads, step.blocks) if step.work >= LEAST else 1
+        return min(self._threads, step.blocks) if worth_sharing(step.work) else 1
 
     def _ways_in(self) -> list[tuple[int, int, Array | None]]:
         """For each argument that is used: its number, its slot, and the program's own memory where it is copied."""
@@ -116,8 +117,15 @@ class Program:
         return found
 
     def _array(self, node: Node) -> Array:
-        """What lies in memory for a node, in its shape."""
-        return self._memory.arrays[self._where[Plan.root(node).index]].reshape(node.shape)
+        """What lies in memory for a node, in its shape, or a view of what it is seen in."""
+        moved = []
+        while (slot := self._where.get(Plan.root(node).index)) is None:
+            moved.append(node)
+            node = node.args[0]
+        array = self._memory.arrays[slot].reshape(node.shape)
+        for node in reversed(moved):
+            array = node.op.kernel(array, **node.params)
+        return array
 
     def _outside(self, node: Node) -> None:
         """An op that NumPy runs."""
@@ -159,8 +167,8 @@ class Program:
         """Memory for a result: some that nobody holds any more, or fresh memory."""
         self._memory.arrays.pop(slot, None)
         for array in pool:
-            # held by the pool and by this loop alone; every view of it counts as well
-            if sys.getrefcount(array) <= 3:
+            # held by the pool and by this loop alone; a view of it holds it, or (NumPy's way) what it is a view of
+            if sys.getrefcount(array) <= 3 and sys.getrefcount(array.base) <= 2:
                 return array
         array = aligned(self._memory.slots[slot].size, self.dtype)
         pool.append(array)

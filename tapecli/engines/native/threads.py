@@ -30,6 +30,11 @@ def _pool(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(available(), 2) - 1, "tapecli")
 
 
+def worth_sharing(work: float) -> bool:
+    """Whether a pass of so much work is shared by threads."""
+    return work >= LEAST
+
+
 def shares(blocks: int, threads: int) -> list[tuple[int, int]]:
     """`blocks` split evenly into at most `threads` ranges."""
     count = min(blocks, threads)

@@ -10,10 +10,10 @@ import math
 
 from tapecli.engines.native import recurrences, scatters
 from tapecli.engines.native.ir import Code, Lanes, Val
-from tapecli.engines.native.lower import weight
+from tapecli.engines.native.lower import seen_through, weight
 from tapecli.engines.native.module import Function, Module, Step, loop
 from tapecli.engines.native.nest import Nest, Place, strides_of
-from tapecli.engines.native.plan import Pass, Plan, Task
+from tapecli.engines.native.plan import Pass, Plan, Stage, Task
 from tapecli.graph import LITERAL, Node
 
 
@@ -54,7 +54,7 @@ class Writer:
         else:
             step = Step("outside", "", 1, None, node, 0.0)
         for arg in node.args:
-            self.slot(arg)
+            self.slot(arg if step.what == "pass" else seen_through(arg))
         self.steps.append(step)
 
     def inside(self, plan: Plan, inputs: dict[int, int]) -> Writer:
@@ -81,8 +81,9 @@ class Writer:
         partials = self._partials(p)
         for task in p.tasks:
             if task.node.index in self.plan.local and task.node.index not in self.locals:
-                inner = task.node.size // p.rows if p.rows else task.node.size
+                inner = task.node.size // (task.rows or 1)
                 self.locals[task.node.index] = (module.reserve(block * inner), block)
+        module.remarks[name] = self._remarks(p)
         if p.rows is None:
             self._stages(p, function, [function.entry, function.entry], None, partials, None)
         else:
@@ -90,6 +91,21 @@ class Writer:
         function.close()
         finish = self._finish(p, partials, blocks) if blocks > 1 and partials else None
         self.steps.append(Step("pass", name, blocks, finish, None, _work(p)))
+
+    def _remarks(self, p: Pass) -> list[str]:
+        """What a pass computes, and where in the source it stands."""
+        rows = "numbers" if p.rows is None else f"{p.rows} rows in {p.blocks} block{'s' * (p.blocks > 1)}"
+        lines = [f"{rows}, {len(p.stages)} loop{'s' * (len(p.stages) > 1)}"]
+        for k, stage in enumerate(p.stages, 1):
+            lines.append(f"  loop {k} over {'×'.join(map(str, stage.domain)) or 'one point'}")
+            for task in stage.tasks:
+                node, place = task.node, task.node.place
+                kept = (
+                    "in memory" if node.index in self.slots else "for later loops" if node.index in self.locals else ""
+                )
+                where = "" if place is None else f"line {place.line}, column {place.column}"
+                lines.append(f"    {node.op.name:<12} {kept:<16} {where}".rstrip())
+        return lines
 
     def _blocks(self, p: Pass, function: Function, block: int, partials: dict[int, tuple[int, int]]) -> None:
         entry = function.entry
@@ -168,8 +184,19 @@ class Writer:
                 place,
                 target,
                 lambda table: function.pointer(self.module.table(table)),
-                rows,
+                None if rows is None else self._rows(p, stage, rows, sites[1]),
             ).write()
+
+    @staticmethod
+    def _rows(p: Pass, stage: Stage, rows: tuple[Val, Val], site: Code) -> tuple[Val, Val]:
+        """The rows of a block in a stage, which may have fewer than the pass."""
+        own = stage.domain[0]
+        if own == p.rows:
+            return rows
+        end = site.constant(own, "i64")
+        lanes = Lanes(site, "double", 1)
+        low, high = (lanes.select(Val(site, r.name, "i64", 1) > own, end, r) for r in rows)
+        return low, high
 
     def _piece(self, function: Function, task: Task) -> Place:
         node = task.node

@@ -7,7 +7,7 @@ Newsletter 18 (1983), in integers, lane by lane. Then minimax polynomials for |r
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import pairwise
 
 from tapecli.engines.native.ir import Lanes, Val
 from tapecli.engines.native.library import pairs
@@ -40,8 +40,7 @@ def _quarters_far(x: Val) -> list[Val]:
     w = [word(k) for k in range(4)]
     code.declare("declare i64 @llvm.fshl.i64(i64, i64, i64)")
     a0, a1, a2 = (
-        code.emit(f"call i64 @llvm.fshl.i64({p.typed}, {q.typed}, {shift.typed})", "i64")
-        for p, q in zip(w, w[1:], strict=False)
+        code.emit(f"call i64 @llvm.fshl.i64({p.typed}, {q.typed}, {shift.typed})", "i64") for p, q in pairwise(w)
     )
 
     def wide(v: Val) -> Val:
@@ -78,21 +77,21 @@ def quarters(b: Lanes, x: Val) -> tuple[Val, Pair]:
     usual = b.abs(x) <= FAR
 
     def far() -> list[Val]:
-        q, h, l = b.code.each_lane(_quarters_far, [x], ["i64", "double", "double"])
-        return [b.select(usual, bits, q), b.select(usual, r[0], h), b.select(usual, r[1], l)]
+        q, h, lo = b.code.each_lane(_quarters_far, [x], ["i64", "double", "double"])
+        return [b.select(usual, bits, q), b.select(usual, r[0], h), b.select(usual, r[1], lo)]
 
-    q, h, l = b.code.branch(b.code.any(~usual), far, lambda: [bits, *r])
-    return q, (h, l)
+    q, h, lo = b.code.branch(b.code.any(~usual), far, lambda: [bits, *r])
+    return q, (h, lo)
 
 
 def sin_cos(b: Lanes, r: Pair) -> tuple[Pair, Pair]:
     """Sine and cosine of a pair, |r| <= pi/4 or a little more, as pairs whose low parts are not yet added."""
-    h, l = r
+    h, lo = r
     z = h * h
     half = 0.5 * z
     w = 1.0 - half
-    s = b.mad(h * z, b.poly(z, t.SIN), l * w)
-    c = ((1.0 - w) - half) + b.mad(z * z, b.poly(z, t.COS), -(h * l))
+    s = b.mad(h * z, b.poly(z, t.SIN), lo * w)
+    c = ((1.0 - w) - half) + b.mad(z * z, b.poly(z, t.COS), -(h * lo))
     return (h, s), (w, c)
 
 
@@ -102,24 +101,24 @@ def _turned(b: Lanes, q: Val, y: Val) -> Val:
 
 
 def sin(b: Lanes, x: Val) -> Val:
-    q, r = quarters(b, x)
-    s, c = sin_cos(b, r)
+    q, r = b.once(quarters, x)
+    s, c = b.once(sin_cos, r)
     odd = (q & 1).ne(0)
     y = b.select(odd, c[0], s[0]) + b.select(odd, c[1], s[1])
     return b.select(b.abs(x) < 2.0**-27, x, _turned(b, q, y))
 
 
 def cos(b: Lanes, x: Val) -> Val:
-    q, r = quarters(b, x)
-    s, c = sin_cos(b, r)
+    q, r = b.once(quarters, x)
+    s, c = b.once(sin_cos, r)
     odd = (q & 1).ne(0)
     y = b.select(odd, s[0], c[0]) + b.select(odd, s[1], c[1])
     return _turned(b, q + 1, y)
 
 
 def tan(b: Lanes, x: Val) -> Val:
-    q, r = quarters(b, x)
-    s, c = sin_cos(b, r)
+    q, r = b.once(quarters, x)
+    s, c = b.once(sin_cos, r)
     s, c = fast_two_sum(*s), fast_two_sum(*c)
     odd = (q & 1).ne(0)
     y = pairs.joined(pairs.div(b, pairs.select(b, odd, c, s), pairs.select(b, odd, s, c)))
@@ -127,4 +126,88 @@ def tan(b: Lanes, x: Val) -> Val:
     return b.select(b.abs(x) < 2.0**-27, x, y)
 
 
-__all__ = ["Any", "cos", "quarters", "sin", "sin_cos", "tan"]
+def _half_turns(b: Lanes, x: Val) -> tuple[Val, Pair]:
+    """pi x = q pi/2 + r: q in the low bits of an integer, and r as a pair."""
+    y = x - 2.0 * b.rint(0.5 * x)
+    k, bits = nearest(b, y, 2.0)
+    return bits, pairs.mul1(b, pairs.constant(b, t.PI), y - 0.5 * k)
+
+
+def _degrees(b: Lanes, x: Val) -> tuple[Val, Pair]:
+    """x degrees likewise."""
+    usual = b.abs(x) < 2.0**45
+
+    def far() -> list[Val]:
+        # a whole number: whole turns are taken away, greatest powers of two first, each time exactly
+        y = x
+        for power in range(975, -1, -45):
+            turn = 360.0 * 2.0**power
+            y = y - turn * b.rint(y / turn)
+        return [b.select(usual, x, y)]
+
+    (y,) = b.code.branch(b.code.any(~usual), far, lambda: [x])
+    k, bits = nearest(b, y, 1.0 / 90.0)
+    return bits, pairs.mul1(b, pairs.constant(b, t.RADIANS), less_product(b, y, k, 90.0))
+
+
+def _sin_of(b: Lanes, x: Val, q: Val, r: Pair) -> Val:
+    s, c = sin_cos(b, r)
+    odd = (q & 1).ne(0)
+    y = _turned(b, q, b.select(odd, c[0], s[0]) + b.select(odd, c[1], s[1]))
+    return b.select(y.eq(0.0), b.copysign(0.0, x), y)
+
+
+def _cos_of(b: Lanes, q: Val, r: Pair) -> Val:
+    s, c = sin_cos(b, r)
+    odd = (q & 1).ne(0)
+    return _turned(b, q + 1, b.select(odd, s[0], c[0]) + b.select(odd, s[1], c[1])) + 0.0
+
+
+def _tan_of(b: Lanes, x: Val, q: Val, r: Pair) -> Val:
+    """Infinite, with the sign of the sine, where the cosine is 0."""
+    s, c = sin_cos(b, r)
+    s, c = fast_two_sum(*s), fast_two_sum(*c)
+    odd = (q & 1).ne(0)
+    below = pairs.select(b, odd, s, c)
+    pole = below[0].eq(0.0)
+    y = pairs.joined(pairs.div(b, pairs.select(b, odd, c, s), (b.select(pole, 1.0, below[0]), below[1])))
+    y = b.from_bits(b.to_bits(y) ^ ((q & 1) << 63))
+    y = b.select(pole, _turned(b, q, b.const(float("inf"))), y)
+    return b.select(y.eq(0.0), b.copysign(0.0, x), y)
+
+
+def sinpi(b: Lanes, x: Val) -> Val:
+    return _sin_of(b, x, *_half_turns(b, x))
+
+
+def cospi(b: Lanes, x: Val) -> Val:
+    return _cos_of(b, *_half_turns(b, x))
+
+
+def tanpi(b: Lanes, x: Val) -> Val:
+    return _tan_of(b, x, *_half_turns(b, x))
+
+
+def sind(b: Lanes, x: Val) -> Val:
+    return _sin_of(b, x, *_degrees(b, x))
+
+
+def cosd(b: Lanes, x: Val) -> Val:
+    return _cos_of(b, *_degrees(b, x))
+
+
+def tand(b: Lanes, x: Val) -> Val:
+    return _tan_of(b, x, *_degrees(b, x))
+
+
+def sinc(b: Lanes, x: Val) -> Val:
+    """sin(pi x)/(pi x) as a quotient of pairs, 1 at 0."""
+    a = b.abs(x)
+    small = a < 1e-9
+    v = b.select(small, 0.5, b.select(a > 2.0**60, 2.0**60, a))
+    q, r = _half_turns(b, v)
+    s, c = sin_cos(b, r)
+    odd = (q & 1).ne(0)
+    top = fast_two_sum(b.select(odd, c[0], s[0]), b.select(odd, c[1], s[1]))
+    y = pairs.joined(pairs.div(b, top, pairs.mul1(b, pairs.constant(b, t.PI), v)))
+    return b.select(small, 1.0, b.select(a < float("inf"), _turned(b, q, y), 0.0 / a))
