@@ -15,12 +15,12 @@ from textwrap import wrap
 
 from tapecli.catalogue import Entry, functions
 from tapecli.cli.options import FORMULA, OPTIONS, Option
+from tapecli.errors import CODES
+from tapecli.explanations import EXPLANATIONS
 from tapecli.optimize.first_order import OPTIMIZERS, Method
 from tapecli.optimize.schedules import REQUIRED, SCHEDULES
 from tapecli.optimize.schedules import Option as Setting
 from tapecli.optimize.transforms import COMMON
-from tapecli.errors import CODES
-from tapecli.explanations import EXPLANATIONS
 
 DOCS = Path(__file__).parent
 NOTICE = "<!-- Written by docs/make_reference.py from tables of the package. Do not edit: change the tables. -->"

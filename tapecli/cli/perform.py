@@ -201,7 +201,9 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
 def load(v: Values, given: Input) -> Problem:
     from tapecli import problem
 
-    shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "seed", "kink", "missing", "threads", "max_memory")}
+    shared: Any = {
+        name: v[name] for name in ("dtype", "engine", "data_root", "seed", "kink", "missing", "threads", "max_memory")
+    }
     shared["cache"] = not v["no_cache"]
     if given.path is not None:
         return problem.load(given.path, within=given.within, **shared)

@@ -11,7 +11,6 @@ import numpy as np
 from tapecli.core import Array, Shape
 from tapecli.graph import INPUT, LITERAL, Node, needed
 
-
 #: Ops whose results are views of their arguments.
 VIEWS = frozenset(("broadcast", "reshape", "slice", "transpose", "input"))
 

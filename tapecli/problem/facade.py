@@ -133,7 +133,10 @@ class Problem:
 
         tie = 1.0 if self._settings.kink == "tf" else 0.5
         return language.build(
-            self._module, language.Context(given, self._settings.free, self._load, schedule, self._settings.seed, tie, self._settings.budget)
+            self._module,
+            language.Context(
+                given, self._settings.free, self._load, schedule, self._settings.seed, tie, self._settings.budget
+            ),
         )
 
     def _load(self, path: str, columns: tuple[Any, ...], place: Place) -> list[Array]:

@@ -44,7 +44,9 @@ def parse(
     `2G`; None allows most of what there is."""
     values = free if isinstance(free, Mapping) else dict.fromkeys(free)
     starts = {key: np.asarray(np.nan if value is None else value, dtype=np.float64) for key, value in values.items()}
-    settings = Settings(dtype, engine, folder or os.curdir, data_root, seed, kink, missing, starts, threads, cache, max_memory)
+    settings = Settings(
+        dtype, engine, folder or os.curdir, data_root, seed, kink, missing, starts, threads, cache, max_memory
+    )
     return _problem(Source(name, text), settings)
 
 
@@ -67,7 +69,17 @@ def load(
     content = content_of(name, within)
     source = language.decode(content, name)
     settings = Settings(
-        dtype, engine, os.path.dirname(name) or os.curdir, data_root, seed, kink, missing, {}, threads, cache, max_memory
+        dtype,
+        engine,
+        os.path.dirname(name) or os.curdir,
+        data_root,
+        seed,
+        kink,
+        missing,
+        {},
+        threads,
+        cache,
+        max_memory,
     )
     return _problem(source, settings)
 

@@ -19,7 +19,9 @@ ENV = {**os.environ, "PYTHONPATH": str(Path(tapecli.__file__).parents[1])}
 LONG = "var x[200000] = 1\n[sin(x[i]) for i in 1..200000]\n"
 
 
-def tapecli_(words: list[str], folder: Path, limit: Callable[[], None] | None = None, **more: object) -> tuple[int, str, str]:
+def tapecli_(
+    words: list[str], folder: Path, limit: Callable[[], None] | None = None, **more: object
+) -> tuple[int, str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "tapecli", *words],
         cwd=folder,

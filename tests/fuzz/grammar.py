@@ -13,7 +13,25 @@ ONE = (
 ).split()
 TWO = "min max hypot atan2 pow logaddexp xlogy mod beta".split()
 REDUCE = "sum prod mean max min norm variance std logsumexp".split()
-NUMBERS = ("0", "1", "2", "3", "0.5", "-1", "1e-3", "1e300", "1e-300", "inf", "nan", "pi", "e", "eps", "7", "10", "1_000")
+NUMBERS = (
+    "0",
+    "1",
+    "2",
+    "3",
+    "0.5",
+    "-1",
+    "1e-3",
+    "1e300",
+    "1e-300",
+    "inf",
+    "nan",
+    "pi",
+    "e",
+    "eps",
+    "7",
+    "10",
+    "1_000",
+)
 HEAD = """var x = {0}, y = {1} in [0, 10]
 const a = {2}, n = 3
 var v = [1, {0}, 3], w[n] = 0.5
@@ -35,7 +53,9 @@ class Maker:
     def scalar(self, depth: int) -> str:
         r = self.r
         if depth <= 0 or r.random() < 0.15:
-            return r.choice([*SCALARS, *self.indices, self.number(), f"v[{r.randint(1, 3)}]", f"A[1, {r.randint(1, 3)}]"])
+            return r.choice(
+                [*SCALARS, *self.indices, self.number(), f"v[{r.randint(1, 3)}]", f"A[1, {r.randint(1, 3)}]"]
+            )
         d = depth - 1
         kind = r.randrange(16)
         if kind < 4:

@@ -93,7 +93,11 @@ class Guard:
             # no link, so it stays there
             return None if flags & os.O_NOFOLLOW else name
         # folders on the way to the data root are passed through
-        inside = full == self.root or full.startswith(self.root + os.sep) or self.root.startswith(full.rstrip(os.sep) + os.sep)
+        inside = (
+            full == self.root
+            or full.startswith(self.root + os.sep)
+            or self.root.startswith(full.rstrip(os.sep) + os.sep)
+        )
         return None if inside else name
 
     def readable(self, name: str) -> bool:

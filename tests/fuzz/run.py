@@ -29,11 +29,11 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 import numpy as np  # noqa: E402
-from grammar import formula  # noqa: E402
 from guard import Guard  # noqa: E402
 from mutate import mutated  # noqa: E402
 
 import tapecli as tp  # noqa: E402
+from grammar import formula  # noqa: E402
 from tapecli.cli import run as command_line  # noqa: E402
 
 SAMPLES = HERE.parents[1] / "samples"
@@ -246,7 +246,9 @@ def main() -> int:
     for fault in campaign.faults[:200]:
         print(fault)
     seconds = perf_counter() - start
-    print(f"{given.count:,} inputs ({dict(campaign.kinds)}) in {seconds:.0f} s, {campaign.compared:,} compared on engines")
+    print(
+        f"{given.count:,} inputs ({dict(campaign.kinds)}) in {seconds:.0f} s, {campaign.compared:,} compared on engines"
+    )
     print(f"exit statuses {dict(sorted(campaign.statuses.items()))}; {len(campaign.faults)} faults")
     return 1 if campaign.faults else 0
 

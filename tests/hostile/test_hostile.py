@@ -23,13 +23,15 @@ UPDATE = bool(os.environ.get("TAPECLI_UPDATE_HOSTILE"))
 #: What made texts are written with.
 MADE: dict[str, Any] = {
     "nest": lambda a, n, b="", mid="x": "var x = 1\ny = " + a * n + mid + b * n + "\n",
-    "squares": lambda n, d: "var x0 = 1\n"
-    + "".join(f"x{i + 1} = x{i}*x{i}\n" for i in range(n))
-    + "grad(" * d
-    + f"x{n}"
-    + ", x0)" * d,
-    "laughs": lambda n: "f0(x) = x + 1\n" + "".join(f"f{i + 1}(x) = f{i}(x) + f{i}(2*x)\n" for i in range(n)) + f"f{n}(1)",
-    "grads": lambda n: "var x = 1\ny0 = sin(x)*exp(x)/x\n" + "".join(f"y{i + 1} = grad(y{i}, x)\n" for i in range(n)) + f"y{n}",
+    "squares": lambda n, d: (
+        "var x0 = 1\n" + "".join(f"x{i + 1} = x{i}*x{i}\n" for i in range(n)) + "grad(" * d + f"x{n}" + ", x0)" * d
+    ),
+    "laughs": lambda n: (
+        "f0(x) = x + 1\n" + "".join(f"f{i + 1}(x) = f{i}(x) + f{i}(2*x)\n" for i in range(n)) + f"f{n}(1)"
+    ),
+    "grads": lambda n: (
+        "var x = 1\ny0 = sin(x)*exp(x)/x\n" + "".join(f"y{i + 1} = grad(y{i}, x)\n" for i in range(n)) + f"y{n}"
+    ),
     "long": lambda text, n: "var x = 1\ny = " + text * n,
 }
 
