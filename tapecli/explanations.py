@@ -1,4 +1,4 @@
-"""What each code of `errors.CODES` means at length: `tapecli explain CODE`, and the page docs/errors.md, are made of this.
+"""What each code of `errors.CODES` means at length: `tapecli explain CODE` and docs/errors.md are made of this.
 
 For each code: what it stands for, a command that meets it, and the same command mended. Examples are plain command
 lines, which the documentation's tests run.

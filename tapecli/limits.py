@@ -39,13 +39,9 @@ def parse_size(text: str) -> int:
 
 def size_text(size: float) -> str:
     """A number of bytes as people say it."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
-        if size < 1000:
-            break
-        size /= 1000
-    else:
-        return f"{size * 1000:.1e} PB" if size < math.inf else "more than can be counted"
-    return f"{size:.3g} {unit}"
+    units = ("bytes", "kB", "MB", "GB", "TB", "PB")
+    k = min(max(0, (len(str(int(size))) - 1) // 3), len(units) - 1)
+    return f"{size / 1000**k:.3g} {units[k]}"
 
 
 def available() -> int:

@@ -15,10 +15,6 @@ from tapecli.graph import INPUT, LITERAL, Node, needed
 VIEWS = frozenset(("broadcast", "reshape", "slice", "transpose", "input"))
 
 
-def _buffered(call: Any) -> bool:
-    return isinstance(call, partial) and "out" in call.keywords
-
-
 class Program:
     """A graph as a list of calls on numbered slots. One program is run by one thread at a time: it owns its buffers.
 
@@ -46,10 +42,11 @@ class Program:
     @property
     def memory(self) -> int:
         """How many bytes a run takes, roughly: its buffers, and the results that have memory of their own."""
-        seen = {id(call.keywords["out"]): call.keywords["out"].nbytes for call, _, _ in self._code if _buffered(call)}
+        buffers = [call.keywords.get("out") for call, _, _ in self._code if isinstance(call, partial)]
+        seen: dict[int, int] = {id(buffer): buffer.nbytes for buffer in buffers if isinstance(buffer, np.ndarray)}
         own = [node for node in needed(self.outputs) if node.op.name not in VIEWS]
-        rest = sum(node.size for node in own if not isinstance(node.op.kernel, np.ufunc))
-        return sum(seen.values()) + self.dtype.itemsize * rest
+        rest: int = sum(node.size for node in own if not isinstance(node.op.kernel, np.ufunc))
+        return sum(seen.values()) + int(self.dtype.itemsize) * rest
 
     @property
     def steps(self) -> int:

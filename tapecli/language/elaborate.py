@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tapecli.core import Array
-from tapecli.errors import Place, TapeError, nearest
+from tapecli.errors import MOST_ERRORS, Place, TapeError, nearest
 from tapecli.graph import INPUT, LITERAL, Graph, Node, replay, shape_text
 from tapecli.language import goals
 from tapecli.language.checks import free_names
@@ -19,7 +19,7 @@ from tapecli.language.formula import Constraint, Expected, Formula, Goal, Input,
 from tapecli.language.functions import is_function, unknown_function
 from tapecli.language.instructions import HANDLERS, constant, parts, unknown_name
 from tapecli.language.machine import Machine
-from tapecli.language.recovery import MOST_ERRORS, first_of, note, pieces
+from tapecli.language.recovery import first_of, note, pieces
 from tapecli.language.values import Broken, FollowUp, Frame, Function, Scope
 from tapecli.limits import Budget
 from tapecli.syntax import code as syntax

@@ -60,9 +60,9 @@ class Loop:
             axis = m.axis(node.shape[0])
             index = Swept(node, (axis,))
             self.add(axis)
-        axis, numbers = index.axes[-1], m.number(index)
-        if numbers is not None and numbers.ndim == 1:
-            axis.name, axis.numbers = clause.index, numbers
+        axis, known = index.axes[-1], m.number(index)
+        if known is not None and known.ndim == 1:
+            axis.name, axis.numbers = clause.index, known
         self.scope.values[clause.index] = index
 
     def _limit(self, count: int) -> None:

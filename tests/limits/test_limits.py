@@ -56,7 +56,7 @@ def test_what_is_too_large_is_refused_before_memory_is_taken(text: str) -> None:
 
 @pytest.mark.parametrize("engine", ["tape", "numpy"])
 def test_a_run_that_does_not_fit(engine: str) -> None:
-    p = tp.parse("var x[1000000] = 1\nsum(sin(x)*cos(x) + exp(x)*log(x + 1))", max_memory="30M", engine=engine)
+    p = tp.parse("var x[1000000] = 1\nsum(sin(x)*cos(x) + exp(x)*log(x + 1))", max_memory="26M", engine=engine)
     with pytest.raises(tp.TapeError) as error:
         p.evaluate()
     assert error.value.code == "limit"

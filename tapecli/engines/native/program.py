@@ -135,7 +135,7 @@ class Program:
     @property
     def memory(self) -> int:
         """How many bytes a run takes."""
-        return self.dtype.itemsize * sum(slot.size for slot in self._memory.slots if slot.what != "pointer")
+        return int(self.dtype.itemsize) * sum(slot.size for slot in self._memory.slots if slot.what != "pointer")
 
     def run(self, *arrays: Any) -> list[Array]:
         """One run."""
