@@ -70,8 +70,7 @@ def run(command: str, v: Values) -> int:
     _validate(command, v)
     terminated = catch_termination()
     inputs = resolve(v["files"], v["inline"])  # type: ignore[arg-type]
-    if v.get("log") is not None and len(inputs) > 1:
-        raise TapeError("usage", "--log is for one file", hint="minimise the files one by one, each with its own log")
+    _one_run(v, len(inputs))
     for option in ("output", "log"):
         points_files = [word[1:] for word in v["at"] if word.startswith("@")]  # type: ignore[attr-defined]
         refuse_inputs(_text(v.get(option)), [*(given.path for given in inputs), *points_files])
@@ -111,10 +110,16 @@ def _explain(v: Values, report: Report) -> None:
 def _validate(command: str, v: Values) -> None:
     """What neither reader checks."""
     v["wrt"] = names(v.get("wrt") or ())
-    for name, least in (("jobs", 1), ("threads", 1), ("log_every", 1), ("steps", 0)):
+    v["sensitivity"] = names(v.get("sensitivity") or (), "sensitivity") or []
+    ones = ("jobs", "threads", "log_every", "batch", "epochs", "starts", "max_evaluations")
+    for name, least in (*((name, 1) for name in ones), ("steps", 0), ("seed", 0)):
         value: Any = v.get(name)
         if value is not None and value < least:
             raise TapeError("usage", f"--{name.replace('_', '-')} is {least} or more, not {value}")
+    if v.get("resume") and v.get("checkpoint") is None:
+        raise TapeError(
+            "usage", "--resume needs a checkpoint to go on from", hint="name it: --checkpoint FILE --resume"
+        )
     if sum(word.startswith("@") for word in v["at"]) > 1 and command != "trace":  # type: ignore[attr-defined]
         raise TapeError("usage", "--at names two files of points", hint="put the rows into one file")
     for name in ("timeout", "tol"):
@@ -123,18 +128,39 @@ def _validate(command: str, v: Values) -> None:
             raise TapeError("usage", f"--{name} is a positive number, not {value}")
 
 
+def _one_run(v: Values, files: int) -> None:
+    """Some options follow one run, and there is one where there is one file, one point and one start."""
+    starts: Any = v.get("starts") or 1
+    rows = any(word.startswith("@") for word in v["at"])  # type: ignore[attr-defined]
+    for name in ("log", "checkpoint", "plot"):
+        if v.get(name) is None:
+            continue
+        if files > 1:
+            hint = f"minimise the files one by one, each with its own {name}"
+            raise TapeError("usage", f"--{name} is for one file", hint=hint)
+        if starts > 1:
+            raise TapeError("usage", f"--{name} follows one run, and --starts {starts} are several")
+        if rows and name != "log":
+            raise TapeError("usage", f"--{name} follows one run, and --at @… are several")
+
+
 def _watch(command: str, v: Values, report: Report) -> None:
     """The log and the progress of a minimisation, where they are wanted."""
-    if command != "minimize":
+    if command not in ("minimize", "fit"):
         return
     from tapecli.report import progress
 
-    if not (v["json"] or v["quiet"]) and v["jobs"] == 1 and progress.wanted():
+    alone = v["jobs"] == 1 or report.files == 1
+    if not (v["json"] or v["quiet"]) and alone and progress.wanted():
         report.progress = progress.Progress()
     if v["log"] is not None:
         from tapecli.report.log import Log
 
-        report.log = Log(str(v["log"]), int(str(v["log_every"])), str(v["dtype"]), bool(v["force"]))
+        report.log = Log(str(v["log"]), int(str(v["log_every"])), str(v["dtype"]), bool(v["force"]), bool(v["resume"]))
+    if v["plot"] is not None:
+        from tapecli.report.plots import Plot
+
+        report.plot = Plot(str(v["plot"]), bool(v["force"]))
 
 
 def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
@@ -144,7 +170,7 @@ def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
             v["threads"] = v["threads"] or 1  # the cores have enough to do
             from tapecli.cli.pool import run_all
 
-            run_all(command, v, inputs, report, jobs)
+            run_all(command, {**v, "jobs": 1}, inputs, report, jobs)
             return
         for given in inputs:
             code = one(command, v, given, report)
@@ -201,10 +227,9 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
 def load(v: Values, given: Input) -> Problem:
     from tapecli import problem
 
-    shared: Any = {
-        name: v[name] for name in ("dtype", "engine", "data_root", "seed", "kink", "missing", "threads", "max_memory")
-    }
-    shared["cache"] = not v["no_cache"]
+    shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "kink", "missing", "threads")}
+    shared["max_memory"] = v["max_memory"]
+    shared |= {"cache": not v["no_cache"], "seed": v["seed"] or 0}
     if given.path is not None:
         return problem.load(given.path, within=given.within, **shared)
     text = given.text
@@ -237,11 +262,11 @@ def _free(words: Any) -> dict[str, Any]:
     return free
 
 
-def names(words: Any) -> list[str] | None:
+def names(words: Any, option: str = "wrt") -> list[str] | None:
     """`--wrt x,y --wrt z` as one list, or None where nothing was said."""
     found = [name.strip() for word in words for name in word.split(",")]
     if not all(found):
-        raise TapeError("usage", "--wrt holds an empty name", hint="names stand between commas: --wrt x,y")
+        raise TapeError("usage", f"--{option} holds an empty name", hint=f"names stand between commas: --{option} x,y")
     return found or None
 
 

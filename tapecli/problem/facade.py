@@ -15,7 +15,7 @@ from tapecli.graph import Node, needed, shape_text
 from tapecli.language.formula import Formula
 from tapecli.problem import points
 from tapecli.problem.points import Values
-from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
+from tapecli.problem.results import Check, Derivatives, Evaluation, Fit, Minimum, Step
 from tapecli.problem.running import UNROLLED, Runner
 from tapecli.problem.settings import Settings
 
@@ -58,6 +58,16 @@ class Problem:
     @property
     def dtype(self) -> str:
         return self._settings.dtype
+
+    @property
+    def seed(self) -> int:
+        """The seed of what is drawn at random."""
+        return self._settings.seed
+
+    @property
+    def kink(self) -> str:
+        """The derivative of max and min at a tie: half, or tf."""
+        return self._settings.kink
 
     @property
     def traces(self) -> int:
@@ -442,13 +452,49 @@ class Problem:
         options: Mapping[str, Any] | None = None,
         callback: Callable[[Step], None] | None = None,
         timeout: float | None = None,
+        sensitivity: str | Sequence[str] = (),
         **more: Any,
     ) -> Minimum:
-        """Minimises (or maximises) the objective. Options by Keras' names, as a mapping or as keywords."""
+        """Minimises (or maximises) the objective. Options by Keras' names, as a mapping or as keywords. `sensitivity`
+        names constants: the result has the derivative of the optimum to each. Further keywords are those of
+        `tapecli.problem.runs.RunOptions`: batches, starts, checkpoints."""
         from tapecli.problem.minimizing import minimize
+        from tapecli.problem.runs import RunOptions, checked
 
+        how = checked(RunOptions(**{name: more.pop(name) for name in RunOptions._fields if name in more}))
         problem, point = self._placed(at)
-        return minimize(problem, point, method, steps, tol, {**(options or {}), **more}, callback, timeout)
+        asked = [name.strip() for name in sensitivity.split(",")] if isinstance(sensitivity, str) else list(sensitivity)
+        settings = {**(options or {}), **more}
+        return minimize(problem, point, method, steps, tol, settings, callback, timeout, asked, how)
+
+    def fit(
+        self,
+        *,
+        method: str | None = None,
+        at: Values | None = None,
+        steps: int | None = None,
+        tol: float | None = None,
+        loss: str = "linear",
+        loss_scale: float = 1.0,
+        confidence: float = 0.95,
+        profile: bool = False,
+        sigma_known: bool = False,
+        callback: Callable[[Step], None] | None = None,
+        timeout: float | None = None,
+        **more: Any,
+    ) -> Fit:
+        """Fits the file's `fit` statement: the parameters with standard errors and intervals, and how good the fit is.
+
+        `loss` is linear, soft_l1, huber, cauchy or arctan; `profile` takes the intervals from the profile of the
+        sum of squares; `sigma_known` takes the sigmas as they are, where otherwise only their ratios count.
+        Further keywords are those of `tapecli.problem.runs.RunOptions`, batches excepted."""
+        from tapecli.problem.fitting import Asked, fit
+        from tapecli.problem.runs import RunOptions, checked
+
+        how = checked(RunOptions(**more))
+        problem, point = self._placed(at)
+        asked = Asked(loss, loss_scale, confidence, profile, sigma_known)
+        return fit(problem, point, asked, method, steps, tol, callback, timeout, how)
 
     def check(self, *, at: Values | None = None) -> Check:
         """Runs the `expect` lines and holds every derivative against a numerical one."""
