@@ -2,7 +2,8 @@
 
 `read` finds, opens and reads a data file of a formula in one go. Text is read by pyarrow where that is installed and
 the file is large, else by NumPy, and cell by cell where these are not sure; numbers and errors are the same. `files`
-opens, `text` cuts and assembles, `cells` says what is right, `fast` is quick about it, `arrays` reads `.npy`, `.npz`; what may be larger than memory stays in files, by `mapped`.
+opens, `text` cuts and assembles, `cells` says what is right, `fast` is quick about it, `arrays` reads `.npy`, `.npz`;
+what may be larger than memory stays in files, by `mapped`.
 """
 
 from __future__ import annotations
