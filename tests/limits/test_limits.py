@@ -54,9 +54,16 @@ def test_what_is_too_large_is_refused_before_memory_is_taken(text: str) -> None:
     assert peak < 30_000_000
 
 
+#: Six vectors are alive together.
+WIDE = """var x[1000000] = 1
+a = sin(x); b = cos(x); c = exp(x); d = tan(x); e = atan(x); f = tanh(x)
+sum(cumsum(a/b/c/d/e/f) + a^b + b^c + c^d + d^e + e^f)
+"""
+
+
 @pytest.mark.parametrize("engine", ["tape", "numpy"])
 def test_a_run_that_does_not_fit(engine: str) -> None:
-    p = tp.parse("var x[1000000] = 1\nsum(sin(x)*cos(x) + exp(x)*log(x + 1))", max_memory="26M", engine=engine)
+    p = tp.parse(WIDE, max_memory="26M", engine=engine)
     with pytest.raises(tp.TapeError) as error:
         p.evaluate()
     assert error.value.code == "limit"
