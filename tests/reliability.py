@@ -1,3 +1,4 @@
+# ruff: noqa: T201
 """Prints the table of docs/reliability.md: `python tests/reliability.py`. What is counted follows from the tests."""
 
 from __future__ import annotations

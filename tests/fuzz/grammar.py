@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Formulas made by rules like those of the grammar: mostly sound, now and then wrong in one place."""
 
 from __future__ import annotations

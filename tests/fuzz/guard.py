@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """An audit hook: whatever a formula says, nothing is opened, run, imported or connected beyond what is allowed here."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Bytes changed at random: cut, repeated, exchanged, and sprinkled with what breaks readers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: T201
 """Tries formulas and tables that nobody would write: `python tests/fuzz/run.py --count 1000000`.
 
 For each, a command line is run in this process. What has to hold: the exit status is one of the table and never that of
