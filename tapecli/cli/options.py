@@ -48,6 +48,7 @@ COMMANDS: dict[str, str] = {
     "check": "Run the `expect` lines and compare every derivative with a numerical one.",
     "trace": "Trace and compile, and show what came out.",
     "ops": "The functions of the language, with their derivatives.",
+    "explain": "What a code of an error means, with a wrong and a mended example.",
 }
 
 ALL = " ".join(COMMANDS)
@@ -121,6 +122,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("timeout", "--timeout", "number", None, "SECONDS", "the longest time for one file", FORMULA),
     Option("threads", "--threads", "integer", None, "N", "threads of compiled code (default: all cores)", FORMULA),
     Option("no_cache", "--no-cache", "flag", False, "", "do not keep compiled code, nor take what was kept", FORMULA),
+    Option(
+        "max_memory", "--max-memory", "text", None, "SIZE", "the most memory to take, say 2G (default: most there is)",
+        FORMULA,
+    ),
     Option("jobs", "--jobs", "integer", 1, "N", "worker processes for several files or starts", FORMULA),
     Option("fail_fast", "--fail-fast", "flag", False, "", "stop at the first file that fails", FORMULA),
     Option("exit_zero", "--exit-zero", "flag", False, "", "exit with 0 whatever came out", FORMULA),
@@ -146,7 +151,7 @@ def of_command(command: str) -> tuple[Option, ...]:
 
 
 def takes_files(command: str) -> bool:
-    return command != "ops"
+    return command != "ops"  # what `explain` takes are codes
 
 
 def method_options() -> tuple[Option, ...]:

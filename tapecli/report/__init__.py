@@ -290,6 +290,24 @@ class Report:
         else:
             self.say("\n".join(shown.of_functions(functions)) + "\n")
 
+    def explanations(self, codes: Sequence[str], brief: bool) -> None:
+        """What codes of errors mean: at length, or a line each."""
+        from tapecli.errors import CODES
+        from tapecli.explanations import EXPLANATIONS, text_of
+
+        if self.style.json:
+            rows = [
+                {"code": code, "exit": CODES[code][0], "help": CODES[code][1], **EXPLANATIONS[code]._asdict()}
+                for code in codes
+            ]
+            for row in rows:
+                row["before"] = dict(row["before"])
+            self._object({"codes": rows}, None, True, None, None)
+        elif brief:
+            self.say("".join(f"{code:12s} {CODES[code][0]:3d}  {CODES[code][1]}\n" for code in codes))
+        else:
+            self.say("\n".join(map(text_of, codes)))
+
     def _result(
         self,
         fields: dict[str, Any],

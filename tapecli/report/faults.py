@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tapecli.errors import Place, TapeError
+from tapecli.errors import CODES, Place, TapeError
 from tapecli.report.text import clean, clean_lines, width
 
 #: How much of a long source line is shown.
@@ -22,6 +22,7 @@ class Fault:
     def __init__(
         self, severity: str, code: str, message: str, place: Place | None, label: str | None, hint: str | None
     ) -> None:
+        assert code in CODES, code
         self.severity = severity
         self.code = code
         self.message = message
