@@ -76,6 +76,7 @@ def run(command: str, v: Values) -> int:
         refuse_inputs(_text(v.get(option)), [*(given.path for given in inputs), *points_files])
     with opened(_text(v["output"]), bool(v["force"])) as out:
         report = Report(style_of(command, v), out, Stream("stderr"), files=len(inputs))
+        report.begin_document()
         _watch(command, v, report)
         _all(command, v, inputs, report)
         report.finish()
@@ -110,8 +111,10 @@ def _explain(v: Values, report: Report) -> None:
 def _validate(command: str, v: Values) -> None:
     """What neither reader checks."""
     v["wrt"] = names(v.get("wrt") or ())
+    if v["json"] and v["format"] in ("junit", "sarif"):
+        raise TapeError("usage", f"--json and --format {v['format']} exclude each other", hint="give one of the two")
     v["sensitivity"] = names(v.get("sensitivity") or (), "sensitivity") or []
-    ones = ("jobs", "threads", "log_every", "batch", "epochs", "starts", "max_evaluations")
+    ones = ("jobs", "threads", "log_every", "batch", "epochs", "starts", "max_evaluations", "max_failures")
     for name, least in (*((name, 1) for name in ones), ("steps", 0), ("seed", 0)):
         value: Any = v.get(name)
         if value is not None and value < least:
@@ -122,6 +125,8 @@ def _validate(command: str, v: Values) -> None:
         )
     if sum(word.startswith("@") for word in v["at"]) > 1 and command != "trace":  # type: ignore[attr-defined]
         raise TapeError("usage", "--at names two files of points", hint="put the rows into one file")
+    if v.get("update") and v["at"]:
+        raise TapeError("usage", "--update and --at exclude each other", hint="the file says what it expects where")
     for name in ("timeout", "tol"):
         value = v.get(name)
         if value is not None and not 0 < value < float("inf") and not (name == "tol" and value == 0):
@@ -145,13 +150,19 @@ def _one_run(v: Values, files: int) -> None:
 
 
 def _watch(command: str, v: Values, report: Report) -> None:
-    """The log and the progress of a minimisation, where they are wanted."""
-    if command not in ("minimize", "fit"):
-        return
+    """The log of a minimisation and the display of progress, where they are wanted: of many files, or of one run."""
     from tapecli.report import progress
 
+    run = command in ("minimize", "fit")
+    seen = not v["quiet"] and (report.many or run) and progress.wanted()
+    if seen and report.many and (not run or v["jobs"] != 1):
+        from tapecli.report.batch import Batch
+
+        report.batch = Batch(report.tally, report.style.color_err)
+    if not run:
+        return
     alone = v["jobs"] == 1 or report.files == 1
-    if not (v["json"] or v["quiet"]) and alone and progress.wanted():
+    if seen and not v["json"] and alone and report.batch is None:
         report.progress = progress.Progress()
     if v["log"] is not None:
         from tapecli.report.log import Log
@@ -173,18 +184,25 @@ def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
             run_all(command, {**v, "jobs": 1}, inputs, report, jobs)
             return
         for given in inputs:
-            code = one(command, v, given, report)
-            if code >= INTERRUPTED or (code and v["fail_fast"]):
+            if one(command, v, given, report) >= INTERRUPTED or enough(v, report):
                 break
     finally:
         if report.progress is not None:
             report.progress.close()
+        if report.batch is not None:
+            report.batch.close()
         if report.log is not None:
             report.log.close()
 
 
 #: Commands that keep the time themselves once the formula is read, so that their best point is told at the end of it.
 OWN_TIME = ("minimize", "fit")
+
+
+def enough(v: Values, report: Report) -> bool:
+    """Whether so many files failed that the others are left out."""
+    most: Any = 1 if v["fail_fast"] else v["max_failures"]
+    return most is not None and report.tally.failed >= most
 
 
 def one(command: str, v: Values, given: Input, report: Report) -> int:
@@ -217,11 +235,12 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
         report.error(TapeError("file", f"a file cannot be read: {error}"))
     except Exception as error:
         report.error(bug(error))
+    spent = perf_counter() - start
     if v["verbose"]:
         from tapecli.report.numbers import seconds
 
-        report.detail(f"{given.name}: {seconds(perf_counter() - start)}")
-    return report.end()
+        report.detail(f"{given.name}: {seconds(spent)}")
+    return report.end(spent)
 
 
 def load(v: Values, given: Input) -> Problem:

@@ -22,6 +22,7 @@ from tapecli.problem.settings import Settings
 if TYPE_CHECKING:
     from tapecli.problem.flat import Flat
     from tapecli.problem.sparse import Coordinates
+    from tapecli.problem.updating import Update
 
 #: What to do instead of a gradient.
 OF_ARRAYS = "use the Jacobian for arrays, or sum the output"
@@ -512,6 +513,12 @@ class Problem:
         from tapecli.problem.checking import check
 
         return check(*self._placed(at))
+
+    def updated(self, check: Check) -> Update:
+        """The file's text with the expectations that failed rewritten to what `check` got, and what was changed."""
+        from tapecli.problem.updating import updated
+
+        return updated(self, check)
 
     def blame(self, result: Evaluation | Derivatives) -> TapeError:
         """Which operation first made a result not finite, and where it stands."""

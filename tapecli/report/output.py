@@ -184,6 +184,25 @@ def write_whole(path: str, content: bytes, force: bool) -> None:
             os.unlink(temporary)
 
 
+def replaced(path: str, content: bytes) -> None:
+    """Gives a file other content, at once: who reads it sees the old or the new, and its rights stay."""
+    final = os.path.realpath(path)
+    temporary = os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, stat.S_IMODE(os.stat(final).st_mode))
+        os.replace(temporary, final)
+        _sync_folder(os.path.dirname(final))
+    except OSError as error:
+        raise trouble(path, "written", error) from None
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+
+
 def _finish(stream: IO[Any], temporary: str, final: str, path: str, force: bool) -> None:
     _refuse_data(final, path)
     try:
