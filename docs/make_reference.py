@@ -11,10 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from textwrap import wrap
 
 from tapecli.catalogue import Entry, functions
 from tapecli.cli.options import FORMULA, OPTIONS, Option
-from tapecli.optimize.first_order import OPTIMIZERS, Method
+from tapecli.errors import CODES
+from tapecli.explanations import EXPLANATIONS
+from tapecli.optimize.first_order import OPTIMIZERS, Rule
+from tapecli.optimize.methods import SECOND_ORDER
 from tapecli.optimize.schedules import REQUIRED, SCHEDULES
 from tapecli.optimize.schedules import Option as Setting
 from tapecli.optimize.transforms import COMMON
@@ -49,11 +53,11 @@ def settings(options: Iterable[Setting]) -> str:
 
 OPTIMIZERS_HEAD = f"""{NOTICE}
 
-# Optimizers
+# Methods of minimisation
 
-Methods that follow the gradient. Names, options, defaults and the order of operations, down to where an epsilon
-stands, are those of Keras 3. How a minimisation is run, when it stops and what it answers stands in
-[commands.md](commands.md#tapecli-minimize).
+First come the methods that follow the gradient, then [those that know more](#beyond-the-gradient). Of the first, names,
+options, defaults and the order of operations, down to where an epsilon stands, are those of Keras 3. How a minimisation
+is run, when it stops and what it answers stands in [commands.md](commands.md#tapecli-minimize).
 
 A method is chosen in the file, on the command line or in Python; what the command line says wins over the file.
 
@@ -79,8 +83,16 @@ On the command line an option is written with hyphens: `beta_1` is `--beta-1`, a
 `--no-nesterov`. Options are read strictly: an option that the method does not have, or a value outside its range, is
 an error.
 
-Where nobody names a method, it is `auto`. In this version `auto` is `adam` with `learning_rate=0.05`, whatever the
-problem is.
+Where nobody names a method, it is `auto`, which chooses by the problem and says what it took and why:
+
+| the problem | the method |
+| --- | --- |
+| has `subject to` | [lagrangian](#lagrangian) |
+| options of a first-order method are given | [adam](#adam), with a learning rate of 0.05 if none is given |
+| is a sum of squares (a `fit`, or read off the formula), up to 256 variables | [lm](#lm) |
+| has kinks, such as those of `abs` | [lbfgs](#lbfgs) |
+| is smooth, up to 256 variables | [newton](#newton) |
+| has more variables | [lbfgs](#lbfgs) |
 """
 
 SCHEDULES_HEAD = """## Learning rates that change
@@ -106,7 +118,36 @@ opt = tp.optimizers.SGD(learning_rate=rate)
 """
 
 
-def method(name: str, entry: Method) -> str:
+BEYOND = """## Beyond the gradient
+
+These use curvature, keep bounds, take shorter steps where a step leaves the domain, and end by themselves: where a full
+Newton step, from exact second derivatives, would move no variable any more. `--tol` ends them earlier. They take the
+steps that are needed, 5000 at most if nobody says otherwise.
+
+How they compare with SciPy's, by evaluations until the value is within a millionth of its way from the start to the
+minimum, on the 24 problems of `benchmarks/problems` (`python benchmarks/profile.py`):
+
+| method | fewest | within 2 times | within 10 times | solved | claimed too much |
+| --- | --- | --- | --- | --- | --- |
+| tapecli auto | 42 % | 100 % | 100 % | 24/24 | 0 |
+| tapecli newton | 25 % | 79 % | 92 % | 23/24 | 0 |
+| tapecli lbfgs | 0 % | 33 % | 88 % | 23/24 | 0 |
+| SciPy least_squares trf | 46 % | 83 % | 83 % | 21/24 | 0 |
+| SciPy least_squares lm | 46 % | 79 % | 83 % | 21/24 | 0 |
+| SciPy trust-exact | 25 % | 88 % | 100 % | 24/24 | 0 |
+| SciPy Newton-CG | 17 % | 54 % | 83 % | 23/24 | 0 |
+| SciPy BFGS | 0 % | 33 % | 92 % | 23/24 | 0 |
+| SciPy L-BFGS-B | 0 % | 33 % | 88 % | 23/24 | 0 |
+"""
+
+
+def second(name: str) -> str:
+    entry = SECOND_ORDER[name]
+    own = settings(entry.options) if entry.options else "It has no options."
+    return f"### `{name}`\n\n{entry.help[0].upper()}{entry.help[1:]}. {entry.about}\n\n{own}"
+
+
+def method(name: str, entry: Rule) -> str:
     own = [option for option in entry.options if option.name not in {o.name for o in COMMON}]
     paper = " ".join((entry.rule.__doc__ or "").split())
     title = f"## `{name}`\n\n`tp.optimizers.{entry.title}`: {entry.help}."
@@ -114,16 +155,17 @@ def method(name: str, entry: Method) -> str:
 
 
 def optimizers() -> str:
-    names = ", ".join(f"[{name}](#{name})" for name in OPTIMIZERS)
+    names = ", ".join(f"[{name}](#{name})" for name in (*OPTIMIZERS, *SECOND_ORDER))
     common = (
-        "## Options that every method has\n\n"
+        "## Options that every first-order method has\n\n"
         "At most one of the three ways to clip may be set. Where an average of the variables is kept (`use_ema`), it\n"
         "is what comes out at the end.\n\n" + settings(COMMON)
     )
     kinds = [f"### `{name}`\n\nIt {kind.help}.\n\n{settings(kind.options)}" for name, kind in SCHEDULES.items()]
     methods = [method(name, entry) for name, entry in OPTIMIZERS.items()]
+    beyond = [BEYOND.rstrip(), *map(second, SECOND_ORDER)]
     return "\n\n".join(
-        [OPTIMIZERS_HEAD + f"\nThe methods: {names}.", *methods, common, SCHEDULES_HEAD.rstrip(), *kinds, ""]
+        [OPTIMIZERS_HEAD + f"\nThe methods: {names}.", *methods, common, SCHEDULES_HEAD.rstrip(), *kinds, *beyond, ""]
     )[:-1]
 
 
@@ -186,9 +228,45 @@ def commands(text: str) -> str:
     return MARKED.sub(fill, text)
 
 
+# ---- errors.md --------------------------------------------------------------------------------------------------
+
+ERRORS_HEAD = f"""{NOTICE}
+
+# Errors
+
+Every error names the file, the line and the column, what was wrong, and what to do next. It has a code, which stands
+in brackets, in JSON under `error.code`, and in Python as `TapeError.code`. Independent errors of one file are reported
+together: what rests on something wrong is silent, everything else is read on. Errors go to standard error;
+`--format concise` writes one line each, `--format github` annotations. `tapecli explain CODE` prints what stands here.
+"""
+
+
+def errors(text: str) -> str:
+    """The page of codes. What the examples print is kept from `text`: the documentation's tests see to it."""
+    printed = dict(re.findall(r"(?m)^(\$ .*)\n((?:(?!\$ |```).*\n)*)", text))
+
+    def block(commands: Iterable[str]) -> str:
+        return "```console\n" + "".join(f"{c}\n{printed.get(c, '')}" for c in commands) + "```"
+
+    rows = [(f"[{code}](#{code})", str(status), what) for code, (status, what) in CODES.items()]
+    parts = [ERRORS_HEAD, table(("code", "exit code", "what it stands for"), rows), ""]
+    for code in CODES:
+        e = EXPLANATIONS[code]
+        parts += [f"## `{code}`", "", "\n".join(wrap(e.text, 118)), ""]
+        if e.wrong:
+            files = [f"$ printf {quote(content)} > {name}" for name, content in e.before]
+            parts += [block([*files, f"$ tapecli {e.wrong}"]), "", "Mended:", "", block([f"$ tapecli {e.mended}"]), ""]
+    return "\n".join(parts)
+
+
+def quote(content: str) -> str:
+    return "'" + content.replace("\n", "\\n") + "'"
+
+
 def pages() -> dict[Path, str]:
     """Every generated page as it should be."""
     return {
+        DOCS / "errors.md": errors((DOCS / "errors.md").read_text("utf-8")),
         DOCS / "optimizers.md": optimizers(),
         DOCS / "functions.md": list_of_functions(),
         DOCS / "commands.md": commands((DOCS / "commands.md").read_text("utf-8")),

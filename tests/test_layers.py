@@ -16,6 +16,8 @@ ROOT = Path(tapecli.__file__).parent
 #: room -> floor; a room imports from its own floor and from those below
 FLOORS = {
     "errors": 0,
+    "explanations": 0,
+    "limits": 0,
     "core": 1,
     "ops": 2,
     "graph": 3,
@@ -25,6 +27,7 @@ FLOORS = {
     "recur": 4,
     "sparsity": 4,
     "eager": 4,
+    "write": 4,
     "syntax": 3,
     "language": 4,
     "engines": 5,
@@ -47,12 +50,13 @@ DOORS = {
     "rich": ("report",),
     "pyarrow": ("data",),
     "llvmlite": ("engines.native.build",),
+    "matplotlib": ("report.pictures",),
     "scipy": ("ops.kernels.scientific",),
 }
 #: where modules are imported by a name that is put together at run time: from closed tables of this package
 LATE_IMPORTS = {"", "ops.late"}
 #: where ops are named by strings
-NAMES_OPS = ("core", "ops", "rewrite", "language", "optimize.schedules")
+NAMES_OPS = ("core", "ops", "rewrite", "write", "language", "optimize.schedules")
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("__init__").removesuffix("."): path

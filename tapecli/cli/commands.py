@@ -73,6 +73,12 @@ def check(problem: Problem, v: Any, at: Point | None, row: int | None, report: R
     report.check(found, row, update(problem, found, v["force"]))
 
 
+#: the options of `minimize` that say how it is run: see `tapecli.problem.runs`
+RUN = (
+    "batch", "epochs", "seed", "max_evaluations", "starts", "jobs", "checkpoint", "checkpoint_every", "resume", "force"
+)  # fmt: skip
+
+
 def minimize(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
     r = problem.minimize(
         method=v["method"],
@@ -82,9 +88,32 @@ def minimize(problem: Problem, v: Any, at: Point | None, row: int | None, report
         options=v["options"] or None,
         callback=report.watcher(row),
         timeout=v["timeout"],
+        **{name: v[name] for name in RUN},
+        sensitivity=v["sensitivity"],
     )
     goal = problem.formula.goal
     report.minimum(r, row, tolerance_asked=v["tol"] is not None or (goal is not None and "tol" in goal.settings))
+    report.picture(problem, r)
+
+
+def fit(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
+    r = problem.fit(
+        method=v["method"],
+        at=at,
+        steps=v["steps"],
+        tol=v["tol"],
+        loss=v["loss"],
+        loss_scale=v["loss_scale"],
+        confidence=v["confidence"],
+        profile=v["profile"],
+        sigma_known=v["sigma_known"],
+        callback=report.watcher(row),
+        timeout=v["timeout"],
+        **{name: v[name] for name in RUN if name not in ("batch", "epochs")},
+    )
+    goal = problem.formula.goal
+    report.fit(r, row, tolerance_asked=v["tol"] is not None or (goal is not None and "tol" in goal.settings))
+    report.picture(problem, r)
 
 
 def differentiate(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
@@ -134,6 +163,7 @@ BODIES = {
     "hess": hessian,
     "jac": jacobian,
     "minimize": minimize,
+    "fit": fit,
     "check": check,
     "diff": differentiate,
     "bench": bench,

@@ -13,7 +13,7 @@ from tapecli.cli.inputs import Input, read_standard, resolve
 from tapecli.cli.quick import Values
 from tapecli.errors import TapeError
 from tapecli.report import BUG, INTERRUPTED, TERMINATED, Report, Style
-from tapecli.report.output import Stream, Unwritable, opened
+from tapecli.report.output import Stream, Unwritable, abandon, opened, refuse_inputs
 
 if TYPE_CHECKING:
     from tapecli.problem import Problem
@@ -63,11 +63,17 @@ def run(command: str, v: Values) -> int:
         with opened(_text(v["output"]), bool(v["force"])) as out:
             _functions(Report(style_of(command, v), out, Stream("stderr")))
         return 0
+    if command == "explain":
+        with opened(_text(v["output"]), bool(v["force"])) as out:
+            _explain(v, Report(style_of(command, v), out, Stream("stderr")))
+        return 0
     _validate(command, v)
     terminated = catch_termination()
     inputs = resolve(v["files"], v["inline"])  # type: ignore[arg-type]
-    if v.get("log") is not None and len(inputs) > 1:
-        raise TapeError("usage", "--log is for one file", hint="minimise the files one by one, each with its own log")
+    _one_run(v, len(inputs))
+    for option in ("output", "log"):
+        points_files = [word[1:] for word in v["at"] if word.startswith("@")]  # type: ignore[attr-defined]
+        refuse_inputs(_text(v.get(option)), [*(given.path for given in inputs), *points_files])
     with opened(_text(v["output"]), bool(v["force"])) as out:
         report = Report(style_of(command, v), out, Stream("stderr"), files=len(inputs))
         report.begin_document()
@@ -90,20 +96,33 @@ def _functions(report: Report) -> None:
     report.functions(functions())
 
 
+def _explain(v: Values, report: Report) -> None:
+    from tapecli.errors import CODES, nearest
+
+    codes: Any = v["files"] or list(CODES)
+    for code in codes:
+        if code not in CODES:
+            close = nearest(code, CODES)
+            hint = f"did you mean `{close}`?" if close else f"there is {', '.join(CODES)}"
+            raise TapeError("usage", f"there is no code `{code}`", hint=hint)
+    report.explanations(codes, brief=not v["files"])
+
+
 def _validate(command: str, v: Values) -> None:
     """What neither reader checks."""
     v["wrt"] = names(v.get("wrt") or ())
     if v["json"] and v["format"] in ("junit", "sarif"):
         raise TapeError("usage", f"--json and --format {v['format']} exclude each other", hint="give one of the two")
-    for name, least, what in (
-        ("jobs", 1, "1 or more"),
-        ("log_every", 1, "1 or more"),
-        ("steps", 0, "0 or more"),
-        ("max_failures", 1, "1 or more"),
-    ):
+    v["sensitivity"] = names(v.get("sensitivity") or (), "sensitivity") or []
+    ones = ("jobs", "threads", "log_every", "batch", "epochs", "starts", "max_evaluations", "max_failures")
+    for name, least in (*((name, 1) for name in ones), ("steps", 0), ("seed", 0)):
         value: Any = v.get(name)
         if value is not None and value < least:
-            raise TapeError("usage", f"--{name.replace('_', '-')} is {what}, not {value}")
+            raise TapeError("usage", f"--{name.replace('_', '-')} is {least} or more, not {value}")
+    if v.get("resume") and v.get("checkpoint") is None:
+        raise TapeError(
+            "usage", "--resume needs a checkpoint to go on from", hint="name it: --checkpoint FILE --resume"
+        )
     if sum(word.startswith("@") for word in v["at"]) > 1 and command != "trace":  # type: ignore[attr-defined]
         raise TapeError("usage", "--at names two files of points", hint="put the rows into one file")
     if v.get("update") and v["at"]:
@@ -116,32 +135,55 @@ def _validate(command: str, v: Values) -> None:
             raise TapeError("usage", f"--{name} is a positive number, not {value}")
 
 
+def _one_run(v: Values, files: int) -> None:
+    """Some options follow one run, and there is one where there is one file, one point and one start."""
+    starts: Any = v.get("starts") or 1
+    rows = any(word.startswith("@") for word in v["at"])  # type: ignore[attr-defined]
+    for name in ("log", "checkpoint", "plot"):
+        if v.get(name) is None:
+            continue
+        if files > 1:
+            hint = f"minimise the files one by one, each with its own {name}"
+            raise TapeError("usage", f"--{name} is for one file", hint=hint)
+        if starts > 1:
+            raise TapeError("usage", f"--{name} follows one run, and --starts {starts} are several")
+        if rows and name != "log":
+            raise TapeError("usage", f"--{name} follows one run, and --at @… are several")
+
+
 def _watch(command: str, v: Values, report: Report) -> None:
     """The log of a minimisation and the display of progress, where they are wanted: of many files, or of one run."""
     from tapecli.report import progress
 
-    seen = not v["quiet"] and (report.many or command == "minimize") and progress.wanted()
-    if seen and report.many and (command != "minimize" or v["jobs"] != 1):
+    run = command in ("minimize", "fit")
+    seen = not v["quiet"] and (report.many or run) and progress.wanted()
+    if seen and report.many and (not run or v["jobs"] != 1):
         from tapecli.report.batch import Batch
 
         report.batch = Batch(report.tally, report.style.color_err)
-    if command != "minimize":
+    if not run:
         return
-    if seen and not v["json"] and report.batch is None:
+    alone = v["jobs"] == 1 or report.files == 1
+    if seen and not v["json"] and alone and report.batch is None:
         report.progress = progress.Progress()
     if v["log"] is not None:
         from tapecli.report.log import Log
 
-        report.log = Log(str(v["log"]), int(str(v["log_every"])), str(v["dtype"]), bool(v["force"]))
+        report.log = Log(str(v["log"]), int(str(v["log_every"])), str(v["dtype"]), bool(v["force"]), bool(v["resume"]))
+    if v["plot"] is not None:
+        from tapecli.report.plots import Plot
+
+        report.plot = Plot(str(v["plot"]), bool(v["force"]))
 
 
 def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
     jobs = min(int(str(v["jobs"])), len(inputs))
     try:
         if jobs > 1:
+            v["threads"] = v["threads"] or 1  # the cores have enough to do
             from tapecli.cli.pool import run_all
 
-            run_all(command, v, inputs, report, jobs)
+            run_all(command, {**v, "jobs": 1}, inputs, report, jobs)
             return
         for given in inputs:
             if one(command, v, given, report) >= INTERRUPTED or enough(v, report):
@@ -153,6 +195,10 @@ def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
             report.batch.close()
         if report.log is not None:
             report.log.close()
+
+
+#: Commands that keep the time themselves once the formula is read, so that their best point is told at the end of it.
+OWN_TIME = ("minimize", "fit")
 
 
 def enough(v: Values, report: Report) -> bool:
@@ -168,13 +214,19 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
     if report.progress is not None:
         report.progress.begin(given.name)
     try:
-        with limited(None if command == "minimize" else v["timeout"]):
-            from tapecli.cli.commands import run as run_command
+        from tapecli.cli.commands import run as run_command
 
+        own = command in OWN_TIME and v["timeout"] is not None
+        with limited(v["timeout"], None if own else report), heard(report):
             problem = load(v, given)
             for warning in problem.warnings:
                 report.warning(warning)
-            run_command(command, problem, v, report)
+            if not own:
+                run_command(command, problem, v, report)
+        if own:
+            left = max(float(str(v["timeout"])) - (perf_counter() - start), 1e-3)
+            with heard(report):
+                run_command(command, problem, {**v, "timeout": left}, report)
     except TapeError as error:
         report.error(error)
     except MemoryError:
@@ -196,9 +248,11 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
 def load(v: Values, given: Input) -> Problem:
     from tapecli import problem
 
-    shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "seed", "kink", "missing")}
+    shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "kink", "missing", "threads")}
+    shared["max_memory"] = v["max_memory"]
+    shared |= {"cache": not v["no_cache"], "seed": v["seed"] or 0}
     if given.path is not None:
-        return problem.load(given.path, **shared)
+        return problem.load(given.path, within=given.within, **shared)
     text = given.text
     if text is None:
         text = read_standard()
@@ -229,32 +283,81 @@ def _free(words: Any) -> dict[str, Any]:
     return free
 
 
-def names(words: Any) -> list[str] | None:
+def names(words: Any, option: str = "wrt") -> list[str] | None:
     """`--wrt x,y --wrt z` as one list, or None where nothing was said."""
     found = [name.strip() for word in words for name in word.split(",")]
     if not all(found):
-        raise TapeError("usage", "--wrt holds an empty name", hint="names stand between commas: --wrt x,y")
+        raise TapeError("usage", f"--{option} holds an empty name", hint=f"names stand between commas: --{option} x,y")
     return found or None
 
 
+#: Seconds after the limit at which a run ends that does not come back to Python, and between two signals until then.
+GRACE, AGAIN = 1.5, 0.2
+
+
 @contextmanager
-def limited(timeout: Any) -> Iterator[None]:
-    """Raises TapeError("limit") inside when the time is over."""
+def heard(report: Report) -> Iterator[None]:
+    """Warnings of the package are reported like those of the formula."""
+    import warnings
+
+    from tapecli.errors import TapeWarning
+
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, TapeWarning):
+            report.warning(TapeError("unsupported", str(message)))
+        else:
+            before(message, category, *rest, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
+@contextmanager
+def limited(timeout: Any, report: Report | None = None) -> Iterator[None]:
+    """Raises TapeError("limit") inside when the time is over.
+
+    The signal comes again until it has been heard: what raises inside a callback may be lost. Compiled code does not
+    listen to signals, so where it goes on for long a thread ends the process, with the same words and the same status.
+    """
     if timeout is None:
         yield
         return
     import signal
+    import threading
+
+    def fault() -> TapeError:
+        return TapeError("limit", f"the time limit of {timeout:g} s was reached first", hint="give it more: --timeout")
 
     def over(*_: object) -> None:
-        raise TapeError("limit", f"the time limit of {timeout:g} s was reached first", hint="give it more: --timeout")
+        raise fault()
 
+    done = threading.Event()
+
+    def end() -> None:
+        if not done.wait(timeout + GRACE) and report is not None:
+            code = fault().exit_code
+            try:
+                report.error(fault())
+                report.out.flush()
+            finally:
+                abandon()
+                os._exit(code)
+
+    if report is not None:
+        threading.Thread(target=end, daemon=True).start()
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, timeout)
+    signal.setitimer(signal.ITIMER_REAL, timeout, AGAIN)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+        done.set()
 
 
 def bug(error: BaseException) -> TapeError:

@@ -2,7 +2,8 @@
 
 `read` finds, opens and reads a data file of a formula in one go. Text is read by pyarrow where that is installed and
 the file is large, else by NumPy, and cell by cell where these are not sure; numbers and errors are the same. `files`
-opens, `text` cuts and assembles, `cells` says what is right, `fast` is quick about it, `arrays` reads `.npy`, `.npz`.
+opens, `text` cuts and assembles, `cells` says what is right, `fast` is quick about it, `arrays` reads `.npy`, `.npz`;
+what may be larger than memory stays in files, by `mapped`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
 from tapecli.core import Array
-from tapecli.data import text
+from tapecli.data import mapped, text
 from tapecli.data.files import locate, open_below, open_plainly, resolve
 from tapecli.data.text import Selector
 from tapecli.errors import TapeError
@@ -42,6 +43,21 @@ def read(
         return _read(file, full, path, selectors, missing)
 
 
+def line_of(
+    path: str, folder: str, root: str, selectors: Sequence[tuple[str, Selector]], missing: str, index: int
+) -> int | None:
+    """The line of the file that row `index` (from 0) of what `read` gave begins on; None where there are no lines, or
+    the file is not what it was."""
+    if path.lower().endswith((".npy", ".npz")):
+        return None
+    try:
+        full = locate(path, folder, root)
+        with open_below(full, os.path.realpath(root), path) as file:
+            return text.line_of(file, full, path, selectors, missing == "drop", index)
+    except TapeError:
+        return None
+
+
 def load(path: str, shown: str, selectors: Sequence[tuple[str, Selector]], missing: str = "error") -> list[Array]:
     """As `read`, for a path that `resolve` gave: without links, and called `shown` in messages."""
     with open_below(path, os.path.abspath(os.sep), shown) as file:
@@ -56,7 +72,8 @@ def _read(file: BinaryIO, path: str, shown: str, selectors: Sequence[tuple[str, 
             from tapecli.data import arrays
 
             return Columns(arrays.load(file, path, shown, selectors), 0)
-        return Columns(*text.load(file, path, shown, selectors, missing == "drop"))
+        large = os.fstat(file.fileno()).st_size >= mapped.LARGE
+        return Columns(*text.load(file, path, shown, selectors, missing == "drop", large))
     except MemoryError:
         raise TapeError("limit", f"`{shown}` does not fit into memory") from None
 

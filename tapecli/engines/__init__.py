@@ -22,6 +22,19 @@ Function: TypeAlias = Callable[..., Any]
 NAMES = ("auto", "tape", "numpy", "native")
 
 
+class How(NamedTuple):
+    """How machine code is made and run: on how many threads at most (None: all cores), whether the cache on disk is
+    used, and whether `auto` goes by the work alone and not by time and cache (`steady`), so that runs repeat to the
+    last bit."""
+
+    threads: int | None = None
+    cache: bool = True
+    steady: bool = False
+
+
+DEFAULT = How()
+
+
 class Argument(NamedTuple):
     """An argument of a function to be compiled; `value` is given where it is the same in every call."""
 
@@ -50,6 +63,19 @@ class Compiled(Protocol):
     def run(self) -> Callable[..., list[Array]]: ...
 
 
+class Repeated(Protocol):
+    """A step that runs again and again. `run(state, count)` takes `count` steps at most and ends after the one that
+    says stop; it answers with the state then and the number of steps."""
+
+    @property
+    def traces(self) -> int: ...
+
+    @property
+    def engine(self) -> str: ...
+
+    def run(self, state: Sequence[Any], count: int) -> tuple[list[Array], int]: ...
+
+
 class Fixed(NamedTuple):
     """A function that one engine runs, once and for all."""
 
@@ -59,7 +85,9 @@ class Fixed(NamedTuple):
     engine: str
 
 
-def compile(name: str, f: Function, arguments: Sequence[Argument], dtype: Any, runs: int = 1) -> Compiled:
+def compile(
+    name: str, f: Function, arguments: Sequence[Argument], dtype: Any, runs: int = 1, how: How = DEFAULT
+) -> Compiled:
     """`f` (a function on values that returns a list of values) made to run on arrays by the engine `name`.
 
     `runs` is how often it will be run at least, as far as is known: `auto` goes by it.
@@ -71,21 +99,40 @@ def compile(name: str, f: Function, arguments: Sequence[Argument], dtype: Any, r
         return tape.compile(f, arguments, dtype)
     from tapecli.engines.traced import trace
 
-    return of_graph(name, trace(f, arguments, dtype), runs)
+    return of_graph(name, trace(f, arguments, dtype), runs, how)
 
 
-def of_graph(name: str, traced: Traced, runs: int = 1) -> Compiled:
+def of_graph(name: str, traced: Traced, runs: int = 1, how: How = DEFAULT) -> Compiled:
     """A traced function made to run by one of the engines that trace."""
     if name == "auto":
         from tapecli.engines.auto import Automatic
 
-        return Automatic(traced, runs)
+        return Automatic(traced, runs, how)
     if name == "native":
         from tapecli.engines import native
 
         if native.ready():
-            return Fixed(*native.program(traced), "native")
+            return Fixed(*native.compiled(traced, how), "native")
     return Fixed(traced.program.run, 1, traced.program, "numpy")
+
+
+def repeat(
+    name: str, step: Function, state: Sequence[Argument], dtype: Any, steps: int, how: How = DEFAULT
+) -> Repeated:
+    """A step `f(*state) -> [*state, stop]` made to run again and again; `steps` is how often it will be run at most.
+
+    In compiled code the loop itself is compiled, where nothing of the step is left to NumPy.
+    """
+    check(name)
+    from tapecli.engines import repeated
+
+    if name == "tape":
+        from tapecli.engines import tape
+
+        return repeated.Stepwise(tape.compile(step, state, dtype))
+    from tapecli.engines.traced import trace
+
+    return repeated.of_graph(name, trace(step, state, dtype), steps, how)
 
 
 def check(name: str) -> None:

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from tapecli.core import Array
+from tapecli.engines import How
 from tapecli.engines.traced import Traced
 
 #: What compiling is worth, and what loading from the cache is worth, in seconds of NumPy's work.
@@ -22,16 +23,18 @@ NODES = 5000
 class Automatic:
     """Runs a traced function, by NumPy at first."""
 
-    def __init__(self, traced: Traced, runs: int) -> None:
+    def __init__(self, traced: Traced, runs: int, how: How) -> None:
         self._traced = traced
+        self._how = how
         self._spent = 0.0
         self._native: Any = None
         self._open = len(traced.outputs[0].graph.nodes) <= NODES if traced.outputs else False
         ahead = traced.seconds * runs
         if ahead > COMPILE:
             self._compile()
-        elif ahead > LOAD:
+        elif ahead > LOAD and not how.steady:
             self._compile(cached=True)
+        self._open = self._open and not how.steady
 
     traces = 1
 
@@ -63,5 +66,7 @@ class Automatic:
 
         if not native.ready(quiet=True):
             self._open = False
-        elif not cached or native.there(self._traced):
-            self._native = native.program(self._traced)
+            return
+        text = native.written(self._traced)
+        if not cached or native.there(text, self._how):
+            self._native = native.made_of(text, self._traced, self._how)

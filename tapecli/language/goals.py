@@ -38,21 +38,30 @@ def fit(e: Elaborator, s: syntax.Fit) -> None:
     one_goal(e, place)
     m = e.machine
     m.graph.here = place
-    residuals = m.binary("sub", e.value(s.left), e.value(s.right))
+    left, right = e.value(s.left), e.value(s.right)
+    residuals = difference = m.binary("sub", left, right)
     settings = {setting.name: setting for setting in s.settings}
     terms = residuals
+    weights = None
     if "sigma" in settings and "weights" in settings:
         raise TapeError("type", "a fit has sigma or weights, not both", place=place)
     if "sigma" in settings:
-        terms = residuals = m.binary("div", residuals, e.value(settings["sigma"].code))
+        sigma = e.value(settings["sigma"].code)
+        terms = residuals = m.binary("div", residuals, sigma)
+        weights = m.apply("power", sigma, exponent=-2.0)
     squares = m.apply("power", terms, exponent=2.0)
     if "weights" in settings:
-        squares = m.binary("mul", e.value(settings["weights"].code), squares)
+        weights = e.value(settings["weights"].code)
+        squares = m.binary("mul", weights, squares)
     total = m.apply("sum", squares, axes=tuple(range(squares.ndim)))
     output = Output(f"_{len(e.outputs) + 1}", total, place)
     e.outputs.append(output)
     rest = tuple(setting for setting in s.settings if setting.name not in ("sigma", "weights"))
     set_goal(e, "fit", output, s.method, rest, residuals, place)
+    assert e.goal is not None
+    parts = {"observed": m.node(left), "difference": m.node(difference), "fitted": m.node(right)}
+    label = place.text.partition("~")[0].removeprefix("fit").strip()
+    e.goal = e.goal._replace(**parts, label=label, weights=None if weights is None else m.node(weights))
 
 
 def one_goal(e: Elaborator, place: Place) -> None:

@@ -93,9 +93,10 @@ class Guard(NamedTuple):
 
 class Moves(NamedTuple):
     """The entry of the argument at `where(at, shape, **params)`, `shape` being the argument's. The function returns
-    coordinates, and a guard or None."""
+    coordinates, and a guard or None. `view` says whether NumPy answers with a view of the argument's memory."""
 
     where: Callable[..., tuple[Coords, Guard | None]]
+    view: bool
 
 
 class View(NamedTuple):

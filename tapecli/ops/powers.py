@@ -23,7 +23,7 @@ exp: Op = elementwise(
     kernel=np.exp,
     complex=np.exp,
     vjps=(lambda g, out, x: g * out,),
-    native=None,
+    native=lambda b, x: b.exp(x),
     domain=R,
     points=((0.5,), (-3.0,), (20.0,), (-700.0,)),
     doc="e to the power x",
@@ -33,7 +33,7 @@ expm1: Op = elementwise(
     kernel=np.expm1,
     complex=np.expm1,
     vjps=(lambda g, out, x: g * exp(x),),  # out + 1 has lost the digits of a small exp(x)
-    native=None,
+    native=lambda b, x: b.expm1(x),
     domain=R,
     points=((0.5,), (-3.0,), (1e-9,), (-40.0,)),
     doc="e^x - 1, exact near 0",
@@ -43,7 +43,7 @@ exp2: Op = elementwise(
     kernel=np.exp2,
     complex=None,
     vjps=(lambda g, out, x: g * (LN2 * out),),
-    native=None,
+    native=lambda b, x: b.exp2(x),
     domain=R,
     points=((0.5,), (-3.0,), (1e-9,), (600.0,)),
     doc="2 to the power x",
@@ -53,7 +53,7 @@ exp10: Op = elementwise(
     kernel=lambda x: np.power(10.0, x),
     complex=lambda x: np.power(10.0, x),
     vjps=(lambda g, out, x: g * (LN10 * out),),
-    native=None,
+    native=lambda b, x: b.exp10(x),
     domain=R,
     points=((0.5,), (-3.0,), (1e-9,), (200.0,)),
     doc="10 to the power x",
@@ -63,7 +63,7 @@ log: Op = elementwise(
     kernel=np.log,
     complex=np.log,
     vjps=(lambda g, out, x: g / positive(x),),
-    native=None,
+    native=lambda b, x: b.log(x),
     domain=POSITIVE,
     points=((0.5,), (3.0,), (1e-8,), (1.0001,), (1e200,)),
     doc="the natural logarithm",
@@ -73,7 +73,7 @@ log1p: Op = elementwise(
     kernel=np.log1p,
     complex=np.log1p,
     vjps=(lambda g, out, x: g / positive(1.0 + x),),
-    native=None,
+    native=lambda b, x: b.log1p(x),
     domain="x > -1",
     points=((0.5,), (3.0,), (1e-9,), (-0.99,)),
     doc="log(1 + x), exact near 0",
@@ -83,7 +83,7 @@ log2: Op = elementwise(
     kernel=np.log2,
     complex=np.log2,
     vjps=(lambda g, out, x: g / LN2 / positive(x),),
-    native=None,
+    native=lambda b, x: b.log2(x),
     domain=POSITIVE,
     points=((0.5,), (3.0,), (1e-8,), (1.0001,), (1e200,)),
     doc="the logarithm to base 2",
@@ -93,7 +93,7 @@ log10: Op = elementwise(
     kernel=np.log10,
     complex=np.log10,
     vjps=(lambda g, out, x: g / LN10 / positive(x),),
-    native=None,
+    native=lambda b, x: b.log10(x),
     domain=POSITIVE,
     points=((0.5,), (3.0,), (1e-8,), (1.0001,), (1e200,)),
     doc="the logarithm to base 10",
@@ -130,7 +130,7 @@ cbrt: Op = elementwise(
     kernel=_cbrt,
     complex=None,
     vjps=(lambda g, out, x: g * cbrt_d1(x),),
-    native=None,
+    native=lambda b, x: b.cbrt(x),
     domain=R,
     points=((0.5,), (-3.0,), (27.0,), (1e-9,), (1e30,)),
     doc="the cube root",
@@ -142,12 +142,17 @@ def _cbrt_d1(x: Array) -> Any:
     return np.true_divide(1.0, 3.0 * (root * root))
 
 
+def _native_cbrt_d1(b: Any, x: Any) -> Any:
+    root = b.cbrt(x)
+    return 1.0 / (3.0 * (root * root))
+
+
 cbrt_d1: Op = elementwise(
     "cbrt_d1",
     kernel=_cbrt_d1,
     complex=None,
     vjps=(lambda g, out, x: g * (out / x / -1.5),),
-    native=None,
+    native=_native_cbrt_d1,
     domain="x ≠ 0",
     points=((0.5,), (-3.0,), (27.0,), (1e-9,), (1e30,)),
     doc="1 / (3 cbrt(x)^2), the derivative of cbrt",
@@ -163,6 +168,16 @@ def _power_log(x: Array, y: Array, k: int) -> Any:
     inside = (p > 1e-290) & (p < math.inf)
     result = np.where(inside, p * log, (root * log) * root)
     return np.where((x == 0.0) & (y >= 0.0), 0.0, result)
+
+
+def _native_power_log(b: Any, x: Any, y: Any, k: int) -> Any:
+    if k == 1:
+        return b.power_log_1(x, y)
+    result = b.power_log_2(x, y)
+    log = b.log(x)
+    for _ in range(k - 2):
+        result = result * log
+    return b.select(x.eq(0.0) & (y >= 0.0), 0.0, result)
 
 
 @wide
@@ -184,7 +199,7 @@ pow: Op = elementwise(
     kernel=np.power,
     complex=np.power,
     vjps=(lambda g, out, x, y: g * power_dx(x, y), lambda g, out, x, y: g * power_log(x, y, k=1)),
-    native=None,
+    native=lambda b, x, y: b.pow(x, y),
     domain=_WHERE,
     points=_BASES,
     doc="x to the power y",
@@ -194,7 +209,7 @@ power_dx: Op = elementwise(
     kernel=_dx,
     complex=lambda x, y: y * x ** (y - 1.0),
     vjps=(lambda g, out, x, y: g * power_dxx(x, y), lambda g, out, x, y: g * power_dxy(x, y)),
-    native=None,
+    native=lambda b, x, y: b.power_dx(x, y),
     domain=_WHERE,
     points=_BASES,
     doc="y x^(y-1), the derivative of x^y by x; 0 where y is 0",
@@ -207,7 +222,7 @@ power_log: Op = elementwise(
         lambda g, out, x, y, k: g * (power_dxy(x, y) if k == 1 else _power_log_dx(x, y, k)),
         lambda g, out, x, y, k: g * power_log(x, y, k=k + 1),
     ),
-    native=None,
+    native=_native_power_log,
     domain="x > 0",
     points=_BASES,
     doc="x^y log(x)^k, the k-th derivative of x^y by y; 0 at x = 0, y >= 0",
@@ -217,7 +232,7 @@ power_dxx: Op = elementwise(
     kernel=late("elementary", "power_dxx"),
     complex=lambda x, y: y * (y - 1.0) * x ** (y - 2.0),
     vjps=(lambda g, out, x, y: g * _power_dxxx(x, y), lambda g, out, x, y: g * _power_dxxy(x, y)),
-    native=None,
+    native=lambda b, x, y: b.power_dxx(x, y),
     domain=_WHERE,
     points=_BASES,
     doc="y (y-1) x^(y-2), the second derivative of x^y by x",
@@ -227,7 +242,7 @@ power_dxy: Op = elementwise(
     kernel=_power_dxy,
     complex=lambda x, y: x ** (y - 1.0) * (1.0 + y * np.log(x)),
     vjps=(lambda g, out, x, y: g * _power_dxxy(x, y), lambda g, out, x, y: g * _power_log_dx(x, y, 2)),
-    native=None,
+    native=lambda b, x, y: b.power_dxy(x, y),
     domain="x > 0",
     points=_BASES,
     doc="x^(y-1) (1 + y log(x)), the mixed derivative of x^y",
@@ -267,7 +282,7 @@ ratio: Op = elementwise(
         lambda g, out, x, y: g * (ratio(y, x) * (ratio(y, x) / _nonzero(hypot(x, y)))),
         lambda g, out, x, y: -g * (out * (ratio(y, x) / _nonzero(hypot(x, y)))),
     ),
-    native=None,
+    native=lambda b, x, y: b.ratio(x, y),
     domain=R,
     points=((1.5, 2.0), (-0.3, 0.2), (1e-3, 1e3), (-3.0, -3.5)),
     doc="x / hypot(x, y): the cosine of the angle of (x, y); 0 at the origin",
@@ -277,7 +292,7 @@ hypot: Op = elementwise(
     kernel=np.hypot,
     complex=None,
     vjps=(lambda g, out, x, y: g * ratio(x, y), lambda g, out, x, y: g * ratio(y, x)),
-    native=None,
+    native=lambda b, x, y: b.hypot(x, y),
     domain=R,
     points=((1.5, 2.0), (-0.3, 0.2), (1e-3, 1e3), (-3.0, -3.5)),
     doc="sqrt(x^2 + y^2) without overflow; its derivative at the origin is 0",

@@ -21,7 +21,9 @@ from tapecli.errors import TapeError
 from tapecli.ops.arithmetic import abs, equal, less, select
 from tapecli.ops.late import late
 from tapecli.ops.linear import _expand, _sum_shape, sum_
-from tapecli.ops.powers import exp, positive, pow
+from tapecli.ops.lowering import Written
+from tapecli.ops.powers import exp, log1p, positive, pow
+from tapecli.ops.reductions import max_
 from tapecli.ops.special import exp_neg_sq
 from tapecli.ops.trigonometry import cos, cospi, sin, sinc, sinpi
 
@@ -392,6 +394,27 @@ def _same(x: Shape, axes: tuple[int, ...]) -> Shape:
     return x
 
 
+def _peaks(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any, Any, Any]:
+    """As in the kernels: the greatest entries, where they stand, how many they are, and `exp(x - greatest)` of the
+    others."""
+    top = max_(x, axes=axes)
+    wide = _expand(top, shape_of(x), axes)
+    peak = equal(x, wide)
+    others = select(peak, 0.0, exp(x - wide))
+    return top, peak, sum_(peak, axes=axes), others
+
+
+def _logsumexp_formula(dtype: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    top, _, count, others = _peaks(x, axes)
+    return top + log1p(sum_(others, axes=axes) + (count - 1.0))
+
+
+def _softmax_formula(dtype: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    top, peak, count, others = _peaks(x, axes)
+    whole = select(equal(top, top), count + sum_(others, axes=axes), math.nan)
+    return select(peak, 1.0, others) / _expand(whole, shape_of(x), axes)
+
+
 logsumexp: Op = Op(
     "logsumexp",
     kind="dense",
@@ -399,7 +422,7 @@ logsumexp: Op = Op(
     complex=None,
     shape=lambda x, axes: _sum_shape(x, axes=axes),
     vjps=(lambda g, out, x, axes: _expand(g, shape_of(x), axes) * softmax(x, axes=axes),),
-    native=None,
+    native=Written(_logsumexp_formula),
     domain=R,
     points=(),
     doc="log(sum(exp(x))) along axes without overflow; its derivative is softmax(x)",
@@ -411,7 +434,7 @@ softmax: Op = Op(
     complex=None,
     shape=_same,
     vjps=(_moved,),
-    native=None,
+    native=Written(_softmax_formula),
     domain=R,
     points=(),
     doc="exp(x) / sum(exp(x)) along axes; infinite entries that tie have equal shares",

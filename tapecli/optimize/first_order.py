@@ -215,7 +215,7 @@ def _adafactor_slots(o: Options, w: Any) -> State:
     return {"row": ops.sum(zeros, axis=n - 1), "column": ops.sum(zeros, axis=n - 2), "velocity": nothing}
 
 
-class Method(NamedTuple):
+class Rule(NamedTuple):
     """One optimizer: its name in Keras, its rule, its state for one parameter, its options and a line of help."""
 
     title: str
@@ -234,10 +234,10 @@ RATE = Check("a number, 0 or more, or a schedule", _read_rate)
 
 def _method(
     title: str, rule: Any, slots: Any, help: str, *own: Option, rate: float = 0.001, weight_decay: Option = WEIGHT_DECAY
-) -> Method:
+) -> Rule:
     """A method with its own options between the learning rate and those that all have."""
     learning_rate = Option("learning_rate", rate, RATE, "the length of a step: a number or a schedule")
-    return Method(title, rule, slots, (learning_rate, *own, weight_decay, *COMMON), help)
+    return Rule(title, rule, slots, (learning_rate, *own, weight_decay, *COMMON), help)
 
 
 _BETA_1 = Option("beta_1", 0.9, BELOW_ONE, "how much of the gradient's average is kept at each step")
@@ -249,7 +249,7 @@ _AMSGRAD = Option("amsgrad", False, TRUTH, "use the greatest second moment so fa
 _ACCUMULATOR = Option("initial_accumulator_value", 0.1, NOT_NEGATIVE, "the sum of squares that the start has")
 
 #: Every optimizer, declared once: the command line, help, docs and tests follow from it.
-OPTIMIZERS: dict[str, Method] = {
+OPTIMIZERS: dict[str, Rule] = {
     "sgd": _method(
         "SGD", sgd, _sgd_slots, "gradient descent, with momentum where wanted",
         _MOMENTUM, Option("nesterov", False, TRUTH, "Nesterov's momentum"), rate=0.01,

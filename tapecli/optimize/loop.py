@@ -1,148 +1,189 @@
-"""The loop of a first-order method: one traced step, run until something says stop."""
+"""The loop that runs any `Method`: limits, stopping, the best point seen, callbacks, interrupts, checkpoints."""
 
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapecli import engines, ops
-from tapecli.core import Array
-from tapecli.engines import Argument
-from tapecli.optimize.first_order import Optimizer
+from tapecli.optimize.method import STOPS, Method, Point, State
+from tapecli.optimize.target import Target
 
-#: Without a tolerance of the user's: the gradient that counts as evidence of a stationary point, relative to the value.
-EVIDENCE = 1e-6
+#: By how much constraints may be violated at a point that counts as feasible.
+FEASIBLE = 1e-6
 
+#: How long steps that nobody looks at may take together, in seconds; and how many they are at first, and how much more
+#: each time at most.
+SPELL, FIRST, GROWTH = 0.05, 16, 8
 
-class Task(NamedTuple):
-    """What is to be minimised. `objective` maps values to `[value, gradients…]`; `names` and `starts` are the
-    variables, `lower` and `upper` their bounds (None where there are none)."""
-
-    objective: Callable[..., list[Any]]
-    names: tuple[str, ...]
-    starts: tuple[Array, ...]
-    lower: tuple[Array | None, ...]
-    upper: tuple[Array | None, ...]
-    dtype: Any
-    engine: str
+Hook = Callable[[State], None]
+#: `(target, state, best, count, tol, floor) -> (state, best)`; see `tapecli.optimize.method`.
+Stretch = Callable[[Target, State, State | None, int, float | None, float | None], tuple[State, State | None] | None]
+#: Is told of a state and of the best one so far.
+Keep = Callable[[State, State | None], None]
 
 
 class Limits(NamedTuple):
-    """When to stop: after `steps`, at a gradient norm of `tol` or less, after `timeout` seconds."""
+    """When to stop: after `steps`, at a gradient norm of `tol` or less, after `timeout` seconds, at a value of `target`
+    or less, after `evaluations`."""
 
     steps: int
-    tol: float | None
-    timeout: float | None
+    tol: float | None = None
+    timeout: float | None = None
+    target: float | None = None
+    evaluations: int | None = None
 
 
 class Ending(NamedTuple):
-    """How a loop ended: the last point and the best finite one."""
+    """How a loop ended: why, the last state, the state of the best point seen (None where no point was finite), and the
+    point to hand out."""
 
     stop_reason: str
-    steps: int
-    evaluations: int
-    value: float
-    gradient_norm: float
-    at: tuple[Array, ...]
-    best_value: float
-    best_at: tuple[Array, ...]
-    traces: int
-
-
-def step_function(task: Task, optimizer: Optimizer, slots: dict[str, list[Any]]) -> Callable[..., list[Any]]:
-    """`(*params, *slots, step) -> [value, gradient norm, *new params, *new slots]`: a whole step on values."""
-    count, layout = len(task.names), [(name, len(values)) for name, values in slots.items()]
-
-    def step(*values: Any) -> list[Any]:
-        params, rest, number = list(values[:count]), list(values[count:-1]), values[-1]
-        state: dict[str, list[Any]] = {}
-        for name, length in layout:
-            state[name], rest = rest[:length], rest[length:]
-        value, *gradients = task.objective(*params)
-        norm = ops.norm(ops.stack(*[ops.norm(g) for g in _projected(task, params, gradients)]))
-        after, state = optimizer.update(gradients, state, params, number)
-        after = [_kept(x, low, high) for x, low, high in zip(after, task.lower, task.upper, strict=True)]
-        return [value, norm, *after, *[x for name, _ in layout for x in state[name]]]
-
-    return step
-
-
-def _kept(x: Any, low: Array | None, high: Array | None) -> Any:
-    """`x` within its bounds."""
-    if low is None and high is None:
-        return x
-    return ops.clip(x, -math.inf if low is None else low, math.inf if high is None else high)
-
-
-def _projected(task: Task, params: Sequence[Any], gradients: Sequence[Any]) -> list[Any]:
-    """The gradients, without what points out of the bounds where a variable lies on them."""
-    result = []
-    for x, g, low, high in zip(params, gradients, task.lower, task.upper, strict=True):
-        if low is not None:
-            g = ops.where(ops.logical_and(ops.less_equal(x, low), ops.less(0.0, g)), 0.0, g)
-        if high is not None:
-            g = ops.where(ops.logical_and(ops.less_equal(high, x), ops.less(g, 0.0)), 0.0, g)
-        result.append(g)
-    return result
+    state: State
+    best: State | None
+    at: Point
 
 
 def run(
-    task: Task, optimizer: Optimizer, limits: Limits, see: Callable[[int, float, float, tuple[Array, ...]], None] | None
+    method: Method,
+    target: Target,
+    limits: Limits,
+    see: Hook | None = None,
+    keep: Keep | None = None,
+    state: State | None = None,
+    best: State | None = None,
 ) -> Ending:
-    """Steps until a limit, a tolerance, an interrupt or a number that is not finite. `see` is told of every step."""
-    params = [
-        _start(x, low, high, task.dtype) for x, low, high in zip(task.starts, task.lower, task.upper, strict=True)
-    ]
-    slots = {name: [np.asarray(x, dtype=task.dtype) for x in values] for name, values in optimizer.init(params).items()}
-    state = [*params, *[x for values in slots.values() for x in values]]
-    arguments = [Argument(f"state {i}", x.shape, None) for i, x in enumerate(state)] + [Argument("step", (), None)]
-    compiled = engines.compile(task.engine, step_function(task, optimizer, slots), arguments, task.dtype)
-    count, deadline = len(params), math.inf if limits.timeout is None else time.monotonic() + limits.timeout
-    number, reason = 0, "steps"
-    best: tuple[float, tuple[Array, ...]] = (math.inf, tuple(params))
-    value = norm = math.nan
-    point = tuple(params)
-    try:
-        while True:
-            value_array, norm_array, *after = compiled.run(*state, number + 1.0)
-            value, norm, point = float(value_array), float(norm_array), tuple(state[:count])
-            if value <= best[0]:  # of equal values the later point is the one that descent ended at
-                best = (value, point)
-            if see is not None:
-                see(number, value, norm, point)
-            stop = _stop(limits, number, value, norm, deadline)
-            if stop is not None:
-                reason = stop
-                break
-            state = after
-            number += 1
-    except KeyboardInterrupt:
-        reason = "interrupted"
-    if reason == "steps" and limits.steps == number:
-        point = tuple(optimizer.finalize(_named(slots, state[count:]), list(point)))
-    return Ending(reason, number, number + 1, value, norm, point, best[0], best[1], compiled.traces)
+    """Steps until a limit, a tolerance, an interrupt, a number that is not finite, or until the method is done.
+
+    `see` is told of every state, the start included, once its step is complete; `keep`, the hook of checkpoints, of the
+    same. `state` (and `best`, the best one so far) go on with a run where one was stopped.
+
+    A hook may have a method `ahead(step)`: how many steps it can do without after this one. Where all of them can do
+    without, a method that has a `stretch` takes many steps at once, until it is time to look up.
+    """
+    spell = Spell(method, target)
+    deadline = math.inf if limits.timeout is None else time.monotonic() + limits.timeout
+    reason: str | None = None
+    with interrupts() as pending, np.errstate(all="ignore"):
+        try:
+            if state is None:
+                state = method.init(target, target.starts)
+            while True:
+                best = _better(best, state)
+                if see is not None:
+                    see(state)
+                if keep is not None:
+                    keep(state, best)
+                reason = _stop(limits, state, deadline, pending)
+                if reason is not None:
+                    break
+                state, best = spell.onwards(state, best, limits, _ahead(limits, state, see, keep))
+        except KeyboardInterrupt:
+            if state is None:
+                raise
+            reason = "interrupted"
+    at = method.result(state) if reason == "steps" and state.step == limits.steps else state.x
+    return Ending(reason, state, best, at)
 
 
-def _stop(limits: Limits, number: int, value: float, norm: float, deadline: float) -> str | None:
-    if not (math.isfinite(value) and math.isfinite(norm)):
+class Spell:
+    """Steps, one by one or as many at once as take about `SPELL` seconds."""
+
+    def __init__(self, method: Method, target: Target) -> None:
+        self._method = method
+        self._target = target
+        self._stretch: Stretch | None = getattr(method, "stretch", None)
+        self._pace = FIRST
+
+    def onwards(self, state: State, best: State | None, limits: Limits, count: int) -> tuple[State, State | None]:
+        """At most `count` steps on from a state; also the best state after them."""
+        if count > 1 and self._stretch is not None:
+            begin = time.monotonic()
+            taken = self._stretch(self._target, state, best, min(count, self._pace), limits.tol, limits.target)
+            if taken is not None:
+                share = (time.monotonic() - begin) / SPELL
+                self._pace = max(1, int(self._pace * min(GROWTH, 1.0 / max(share, 1e-9))))
+                return taken
+            self._stretch = None
+        return self._method.step(self._target, state), best
+
+
+def _ahead(limits: Limits, state: State, *hooks: Any) -> int:
+    """How many steps may be taken before anybody has to see one."""
+    count = limits.steps - state.step
+    if limits.evaluations is not None:
+        count = min(count, limits.evaluations - state.evaluations)
+    for hook in hooks:
+        if hook is not None:
+            ahead = getattr(hook, "ahead", None)
+            count = min(count, 1 if ahead is None else ahead(state.step))
+    return count
+
+
+def finite(state: State) -> bool:
+    """Whether value and gradient are numbers."""
+    return math.isfinite(state.value) and math.isfinite(state.gradient_norm)
+
+
+def _better(best: State | None, state: State) -> State | None:
+    """The better of two; of equal values the later point is the one that descent ended at."""
+    if not math.isfinite(state.value):
+        return best
+    if best is None:
+        return state
+    if max(state.violation, best.violation) > FEASIBLE:
+        return state if state.violation <= best.violation else best
+    return state if state.value <= best.value else best
+
+
+def _stop(limits: Limits, state: State, deadline: float, pending: list[int]) -> str | None:
+    if not finite(state):
         return "nonfinite"
-    if limits.tol is not None and norm <= limits.tol:
+    if limits.tol is not None and state.gradient_norm <= limits.tol and state.violation <= FEASIBLE:
         return "gradient_tolerance"
-    if number >= limits.steps:
+    if limits.target is not None and state.value <= limits.target and state.violation <= FEASIBLE:
+        return "target"
+    if state.stop:
+        return STOPS[state.stop]
+    if pending:
+        return "interrupted"
+    if state.step >= limits.steps:
         return "steps"
+    if limits.evaluations is not None and state.evaluations >= limits.evaluations:
+        return "max_evaluations"
     return "timeout" if time.monotonic() > deadline else None
 
 
-def _start(x: Array, low: Array | None, high: Array | None, dtype: Any) -> Array:
-    return np.asarray(_kept(np.asarray(x, dtype=dtype), low, high), dtype=dtype)
+@contextmanager
+def interrupts() -> Iterator[list[int]]:
+    """While this lasts, the first Ctrl-C is noted in the list, so that the step at work is finished; the second one
+    is raised at once. The same holds for SIGTERM where something makes a KeyboardInterrupt of it. Handlers that were
+    there are still called: what they raise is held back once. Only the main thread gets signals."""
+    pending: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread():
+        before = {}
 
+    def note(number: int, frame: Any) -> None:
+        handler: Any = before[signal.Signals(number)]
+        try:
+            handler(number, frame)
+        except KeyboardInterrupt:
+            if pending:
+                raise
+            pending.append(number)
 
-def _named(slots: dict[str, list[Any]], values: Sequence[Array]) -> dict[str, list[Array]]:
-    rest, named = list(values), {}
-    for name, known in slots.items():
-        named[name], rest = rest[: len(known)], rest[len(known) :]
-    return named
+    before = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield pending
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

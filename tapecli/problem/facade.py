@@ -15,18 +15,19 @@ from tapecli.graph import Node, needed, shape_text
 from tapecli.language.formula import Formula
 from tapecli.problem import points
 from tapecli.problem.points import Values
-from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
-from tapecli.problem.running import Runner
+from tapecli.problem.results import Check, Derivatives, Evaluation, Fit, Minimum, Step
+from tapecli.problem.running import UNROLLED, Runner
 from tapecli.problem.settings import Settings
 
 if TYPE_CHECKING:
     from tapecli.problem.differentiating import Derivation
+    from tapecli.problem.flat import Flat
     from tapecli.problem.sparse import Coordinates
     from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update
 
-#: Above this many variables a traced Hessian is made of products with unit vectors, not written out.
-UNROLLED = 16
+#: What to do instead of a gradient.
+OF_ARRAYS = "use the Jacobian for arrays, or sum the output"
 
 
 class Problem:
@@ -44,7 +45,8 @@ class Problem:
         self._others: dict[Any, Problem] = {}
         self._given: dict[str, Array] = {}
         self.formula = self._build({})
-        self.runner = Runner(self.formula, settings.engine, settings.dtype)
+        self._reached: dict[int, frozenset[int]] = {}
+        self.runner = Runner(self.formula, settings.engine, settings.dtype, settings.how)
 
     # ---- what the file says ----
 
@@ -59,6 +61,16 @@ class Problem:
     @property
     def dtype(self) -> str:
         return self._settings.dtype
+
+    @property
+    def seed(self) -> int:
+        """The seed of what is drawn at random."""
+        return self._settings.seed
+
+    @property
+    def kink(self) -> str:
+        """The derivative of max and min at a tie: half, or tf."""
+        return self._settings.kink
 
     @property
     def traces(self) -> int:
@@ -134,7 +146,10 @@ class Problem:
 
         tie = 1.0 if self._settings.kink == "tf" else 0.5
         return language.build(
-            self._module, language.Context(given, self._settings.free, self._load, schedule, self._settings.seed, tie)
+            self._module,
+            language.Context(
+                given, self._settings.free, self._load, schedule, self._settings.seed, tie, self._settings.budget
+            ),
         )
 
     def _load(self, path: str, columns: tuple[Any, ...], place: Place) -> list[Array]:
@@ -154,10 +169,25 @@ class Problem:
                 self._notes.append(TapeError("data", what, place=place))
         return self._data[key]
 
+    def row_of(self, name: str, index: int) -> str | None:
+        """What a row of a column of data is called: `row 17 of runs.csv (line 19)`; `index` counts from 0."""
+        from tapecli import data
+        from tapecli.syntax.code import Data
+
+        s = self._settings
+        for statement in self._module.statements:
+            if isinstance(statement, Data) and any(column.name == name for column in statement.columns):
+                selectors = [(column.name, column.selector) for column in statement.columns]
+                line = data.line_of(statement.path, s.folder, s.data_root, selectors, s.missing, index)
+                return f"row {index + 1} of {statement.path}" + ("" if line is None else f" (line {line})")
+        return None
+
     def _with(self, at: Mapping[str, Array]) -> Problem:
         """This problem, or the one that is built anew where `at` changes what shapes rest on."""
         formula = self.formula
         given = {name: value for name, value in at.items() if name in formula.fixed or name not in formula.inputs}
+        if not given:
+            return self
         given = {**self._given, **given}
         key = _key(given)
         if key == _key(self._given):
@@ -166,12 +196,15 @@ class Problem:
             other = Problem.__new__(Problem)
             other.__dict__.update(self.__dict__)
             other.formula, other._given, other._others = self._build(given), given, {}
-            other.runner = Runner(other.formula, self.runner.engine, self.dtype)
+            other._reached = {}
+            other.runner = Runner(other.formula, self.runner.engine, self.dtype, self.runner.how)
             self._others[key] = other
         return self._others[key]
 
     def _placed(self, at: Values | None) -> tuple[Problem, dict[str, Array]]:
         """The problem at a point, and the point as arrays. What shapes rest on comes first, for the other shapes."""
+        if not at:
+            return self, {}
         first = {name: value for name, value in (at or {}).items() if name in self.formula.fixed}
         problem = self._with(points.checked(self.formula, first))
         point = points.checked(problem.formula, at)
@@ -243,9 +276,11 @@ class Problem:
             return [Argument(name, node.shape, None) for name, node in leaves]
 
         key = ("value", *[node.index for node in nodes])
+        self.runner.afford("value", nodes)
         compiled, engine = self.runner.compile(
             key, lambda: self.runner.function(nodes, [node for _, node in leaves]), arguments
         )
+        self.runner.allow(compiled)
         values = compiled.run(*self.runner.arrays(leaves, point))
         return Evaluation(
             self._shown(point),
@@ -266,7 +301,9 @@ class Problem:
         return name, node
 
     def _connected(self, output: Node, names: Sequence[str]) -> dict[str, bool]:
-        found = {node.index for node in needed([output])}
+        if output.index not in self._reached:
+            self._reached[output.index] = frozenset(node.index for node in needed([output]))
+        found = self._reached[output.index]
         return {name: self.formula.names[name].index in found for name in names}
 
     def derivatives(
@@ -274,7 +311,7 @@ class Problem:
     ) -> Derivatives:
         """Value and gradient (order 1), and the Hessian (order 2), of a scalar output."""
         self, point = self._placed(at)
-        name, node = self._scalar(of, "use the Jacobian for arrays, or sum the output")
+        name, node = self._scalar(of, OF_ARRAYS)
         names = self._wrt(wrt)
         n = len(names)
         if order == 1:
@@ -362,14 +399,17 @@ class Problem:
         self, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
     ) -> tuple[Array, dict[str, Array]]:
         """The value and the gradient by name."""
-        result = self.derivatives(at=at, wrt=wrt, of=of)
-        return result.value, result.gradient or {}
+        problem, point = self._placed(at)
+        _, node = problem._scalar(of, OF_ARRAYS)
+        names = problem._wrt(wrt)
+        (value, *found), _ = problem.runner.run("gradient", node, names, point)
+        return value, dict(zip(names, found, strict=True))
 
     def grad(
         self, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
     ) -> dict[str, Array]:
         """The gradient by name."""
-        return self.derivatives(at=at, wrt=wrt, of=of).gradient or {}
+        return self.value_and_grad(at, wrt, of)[1]
 
     def hess(
         self, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
@@ -387,11 +427,32 @@ class Problem:
         """The Hessian times a direction, by name."""
         return self.product(direction, at=at, of=of).product or {}
 
-    def compile(self, engine: str = "numpy", dtype: str | None = None) -> Problem:
+    def compile(self, engine: str = "native", dtype: str | None = None) -> Problem:
         """The same problem on another engine: its functions are traced once each; `traces` counts."""
         s = self._settings
-        settings = Settings(dtype or s.dtype, engine, s.folder, s.data_root, s.seed, s.kink, s.missing, s.free)
+        settings = Settings(
+            dtype or s.dtype,
+            engine,
+            s.folder,
+            s.data_root,
+            s.seed,
+            s.kink,
+            s.missing,
+            s.free,
+            s.how.threads,
+            s.how.cache,
+        )
+        settings.budget = s.budget
         return Problem(self._module, settings)
+
+    def flat(self, *, at: Values | None = None, of: str | None = None) -> Flat:
+        """A scalar output as `fun(vector) -> (value, gradient vector)`, for SciPy and others. `at` overrides start
+        values and constants."""
+
+        from tapecli.problem.flat import Flat
+
+        problem, point = self._placed(at)
+        return Flat(problem, point, of)
 
     # ---- larger jobs, each in a module of its own ----
 
@@ -405,13 +466,49 @@ class Problem:
         options: Mapping[str, Any] | None = None,
         callback: Callable[[Step], None] | None = None,
         timeout: float | None = None,
+        sensitivity: str | Sequence[str] = (),
         **more: Any,
     ) -> Minimum:
-        """Minimises (or maximises) the objective. Options by Keras' names, as a mapping or as keywords."""
+        """Minimises (or maximises) the objective. Options by Keras' names, as a mapping or as keywords. `sensitivity`
+        names constants: the result has the derivative of the optimum to each. Further keywords are those of
+        `tapecli.problem.runs.RunOptions`: batches, starts, checkpoints."""
         from tapecli.problem.minimizing import minimize
+        from tapecli.problem.runs import RunOptions, checked
 
+        how = checked(RunOptions(**{name: more.pop(name) for name in RunOptions._fields if name in more}))
         problem, point = self._placed(at)
-        return minimize(problem, point, method, steps, tol, {**(options or {}), **more}, callback, timeout)
+        asked = [name.strip() for name in sensitivity.split(",")] if isinstance(sensitivity, str) else list(sensitivity)
+        settings = {**(options or {}), **more}
+        return minimize(problem, point, method, steps, tol, settings, callback, timeout, asked, how)
+
+    def fit(
+        self,
+        *,
+        method: str | None = None,
+        at: Values | None = None,
+        steps: int | None = None,
+        tol: float | None = None,
+        loss: str = "linear",
+        loss_scale: float = 1.0,
+        confidence: float = 0.95,
+        profile: bool = False,
+        sigma_known: bool = False,
+        callback: Callable[[Step], None] | None = None,
+        timeout: float | None = None,
+        **more: Any,
+    ) -> Fit:
+        """Fits the file's `fit` statement: the parameters with standard errors and intervals, and how good the fit is.
+
+        `loss` is linear, soft_l1, huber, cauchy or arctan; `profile` takes the intervals from the profile of the
+        sum of squares; `sigma_known` takes the sigmas as they are, where otherwise only their ratios count.
+        Further keywords are those of `tapecli.problem.runs.RunOptions`, batches excepted."""
+        from tapecli.problem.fitting import Asked, fit
+        from tapecli.problem.runs import RunOptions, checked
+
+        how = checked(RunOptions(**more))
+        problem, point = self._placed(at)
+        asked = Asked(loss, loss_scale, confidence, profile, sigma_known)
+        return fit(problem, point, asked, method, steps, tol, callback, timeout, how)
 
     def check(self, *, at: Values | None = None) -> Check:
         """Runs the `expect` lines and holds every derivative against a numerical one."""

@@ -4,27 +4,51 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tapecli import derive
 from tapecli.core import Array
 from tapecli.errors import TapeError
-from tapecli.optimize import loop
-from tapecli.optimize.first_order import Optimizer, make
+from tapecli.optimize import loop, methods
+from tapecli.optimize.batches import MiniBatches
+from tapecli.optimize.evidence import Evidence, judge, judge_constrained
+from tapecli.optimize.method import Method, State
+from tapecli.optimize.target import Target
+from tapecli.problem import runs
 from tapecli.problem.results import Minimum, Step
+from tapecli.problem.runs import PLAIN, RunOptions
+from tapecli.problem.targets import Setting, target_of
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
 
-#: Steps where neither the caller nor the file says how many.
-STEPS = 1000
-#: The method of `auto`, and its learning rate.
-AUTOMATIC = ("adam", {"learning_rate": 0.05})
-#: Up to this many variables a claim of convergence is tested by the Hessian's definiteness.
-SECOND_ORDER = 64
+__all__ = ["Run", "minimize", "run_of", "target_of"]
+
+#: Steps where neither the caller nor the file says how many: of first-order methods, and of the others.
+STEPS, OTHERS = 1000, 5000
+#: Reasons to stop that may be those of convergence.
+DONE = ("gradient_tolerance", "value_tolerance", "step_tolerance", "stalled")
+#: Where the caller chose a tolerance, a Newton step of this relative size still belongs to a stationary point.
+ASKED = 1e-2
+
+
+class Run(NamedTuple):
+    """A finished run: the method and why it was taken, the target, how the loop ended, the point that is handed out,
+    and what derivatives say of it (None where nobody asks)."""
+
+    method: Method
+    why: str | None
+    target: Target
+    ending: loop.Ending
+    stop_reason: str
+    end: State
+    at: tuple[Array, ...]
+    evidence: Evidence | None
+    converged: bool
+    limits: loop.Limits
+    notes: tuple[str, ...] = ()
 
 
 def minimize(
@@ -36,59 +60,126 @@ def minimize(
     options: Mapping[str, Any],
     callback: Callable[[Step], None] | None,
     timeout: float | None,
+    sensitivity: Sequence[str] = (),
+    how: RunOptions = PLAIN,
 ) -> Minimum:
     """Minimises the goal of `problem` from `at` on. What the caller says wins over what the file says."""
     begin = time.perf_counter()
     goal = problem.formula.goal
     if goal is None:
         raise TapeError("usage", f"`{problem.name}` has nothing to minimise", hint="add a line: minimize y")
-    optimizer = _optimizer(method, goal.method, {**_from_file(method, goal), **options})
-    limits = _limits(goal.settings, steps, tol, timeout)
-    task = _task(problem, at, -1.0 if goal.kind == "maximize" else 1.0)
+    if how.starts > 1:
+
+        def once(start: dict[str, Array], left: float | None) -> Minimum:
+            alone = how._replace(starts=1)
+            return minimize(problem, start, method, steps, tol, options, None, left, sensitivity, alone)
+
+        return runs.from_several(problem, at, goal, how, timeout, once, callback)
     sign = -1.0 if goal.kind == "maximize" else 1.0
+    # rows by rows nothing is asked of all data at once
+    target = target_of(problem, at, sign, squares=runs.batched(goal, how) is None)
+    run = run_of(problem, at, target, sign, method, steps, tol, options, callback, timeout, how)
+    moved = None
+    if sensitivity:
+        from tapecli.problem.sensitivity import sensitivities
 
-    def see(number: int, value: float, norm: float, point: tuple[Array, ...]) -> None:
-        if callback is not None:
-            rate = float(optimizer.rate(np.float64(number + 1.0)))
-            callback(Step(number, limits.steps, sign * value, norm, rate, dict(zip(task.names, point, strict=True))))
+        moved = sensitivities(problem, at, run, sensitivity)
+    trouble = None
+    if run.stop_reason == "nonfinite":
+        from tapecli.problem.trouble import trouble_of
 
-    ending = loop.run(task, optimizer, limits, see)
-    problem.runner.traces += ending.traces
-    point = dict(zip(task.names, ending.at, strict=True))
-    best = dict(zip(task.names, ending.best_at, strict=True))
-    wandered = not math.isfinite(ending.value)
-    passed = ending.stop_reason != "gradient_tolerance" and ending.best_value < ending.value
-    if _automatic(method, goal.method) and passed:
-        # who left the choice to us wants the lowest point, not the path of a method
-        point, norm = best, _norm(problem, {**at, **best})
-        ending = ending._replace(value=ending.best_value, gradient_norm=norm)
+        trouble = trouble_of(problem, at, run, sign)
+    result = told(problem, goal.output.name, run, sign, time.perf_counter() - begin)
+    return result._replace(sensitivity=moved, trouble=trouble)
+
+
+def told(problem: Problem, name: str, run: Run, sign: float, seconds: float) -> Minimum:
+    """A run as a result."""
+    names, best, last = run.target.names, run.ending.best or run.ending.state, run.ending.state
     return Minimum(
-        of=goal.output.name,
-        method=optimizer.name,
-        steps=ending.steps,
-        evaluations=ending.evaluations,
-        stop_reason=ending.stop_reason,
-        converged=_converged(problem, at, ending, point, sign),
-        value=sign * ending.value,
-        at=best if wandered else point,
-        gradient_norm=ending.gradient_norm,
-        seconds=time.perf_counter() - begin,
-        best_value=sign * ending.best_value,
-        best_at=best,
-        traces=ending.traces,
+        of=name,
+        method=run.method.name,
+        steps=last.step,
+        evaluations=last.evaluations,
+        stop_reason=run.stop_reason,
+        converged=run.converged,
+        value=sign * run.end.value,
+        at=dict(zip(names, run.at, strict=True)),
+        gradient_norm=run.end.gradient_norm,
+        seconds=seconds,
+        best_value=sign * best.value,
+        best_at=dict(zip(names, best.x, strict=True)),
+        traces=run.target.traces,
         dtype=problem.dtype,
-        engine=task.engine,
+        engine=run.target.used,
+        chosen=run.why,
+        evidence=run.evidence,
+        violation=run.end.violation if run.target.constraints is not None else None,
+        notes=run.notes,
     )
 
 
-def _automatic(method: str | None, file: str | None) -> bool:
-    return (method or file or "auto").lower() == "auto"
+def run_of(
+    problem: Problem,
+    at: Mapping[str, Array],
+    target: Target,
+    sign: float,
+    method: str | None,
+    steps: int | None,
+    tol: float | None,
+    options: Mapping[str, Any],
+    callback: Callable[[Step], None] | None,
+    timeout: float | None,
+    how: RunOptions = PLAIN,
+) -> Run:
+    """A run of the method that was asked for, or of the one that suits the problem."""
+    goal = problem.formula.goal
+    assert goal is not None
+    given = {**_from_file(method, goal), **options}
+    chosen: Method
+    why: str | None
+    if runs.batched(goal, how) is not None and (method or goal.method or "auto").lower() == "auto":
+        chosen, why = runs.for_batches(given)
+    else:
+        chosen, why = _method(problem, at, target, method, given)
+    methods.check(chosen, target)
+    limits = _limits(goal.settings, steps, tol, timeout, STEPS if methods.is_first_order(chosen.name) else OTHERS)
+    chosen, limits = runs.prepared(problem, at, goal, chosen, limits, how, steps is not None)
+    target.planned = limits.steps
+
+    def told(state: State) -> Step:
+        point = dict(zip(target.names, state.x, strict=True))
+        return Step(state.step, limits.steps, sign * state.value, state.gradient_norm, chosen.rate(state.step), point)
+
+    ending, notes = runs.execute(problem, at, chosen, target, limits, how, runs.watched(callback, told))
+    problem.runner.traces += target.traces
+    last, best = ending.state, ending.best or ending.state
+    point, end, reason = ending.at, last, ending.stop_reason
+    # numbers that ran off are no answer; and who left the choice to us, or took a method whose path is no end in
+    # itself, wants the lowest point
+    if not loop.finite(last) or (_passed(last, best) and (why is not None or not methods.is_first_order(chosen.name))):
+        point, end = best.x, best
+    if isinstance(chosen, MiniBatches):  # its tolerance is tested by the gradient of all rows, and that is all there is
+        return Run(chosen, why, target, ending, reason, end, point, None, reason == DONE[0], limits, notes)
+    evidence = _evidence(target, end, point, limits.tol) if reason in DONE and loop.finite(end) else None
+    converged = evidence is not None and evidence.holds and end.violation <= loop.FEASIBLE
+    if reason == "stalled" and converged:
+        reason = "step_tolerance"
+    return Run(chosen, why, target, ending, reason, end, point, evidence, converged, limits, notes)
 
 
-def _norm(problem: Problem, at: Mapping[str, Array]) -> float:
-    """The norm of the objective's gradient at a point."""
-    gradient = problem.derivatives(at=at).gradient or {}
-    return float(np.linalg.norm(np.concatenate([g.reshape(-1) for g in gradient.values()])))
+def _passed(last: State, best: State) -> bool:
+    """Whether the best point is better than the last one. At the end of a polish the last digits of the value are
+    rounding, and those of the point are not: there the last point is the better one."""
+    slack = 1e-9 * abs(last.value) if last.stop else 0.0
+    return best is not last and (best.value < last.value - slack or best.violation < 0.1 * last.violation)
+
+
+def _evidence(target: Target, end: State, point: Sequence[Array], tol: float | None) -> Evidence:
+    x = target.flat(point)
+    if target.constraints is not None:
+        return judge_constrained(target, x, np.asarray(end.memory["multipliers"]))
+    return judge(target, x, ASKED) if tol is not None else judge(target, x)
 
 
 def _from_file(method: str | None, goal: Any) -> dict[str, Any]:
@@ -96,77 +187,27 @@ def _from_file(method: str | None, goal: Any) -> dict[str, Any]:
     return dict(goal.options) if method is None or (goal.method or "").lower() == method.lower() else {}
 
 
-def _optimizer(method: str | None, file: str | None, options: Mapping[str, Any]) -> Optimizer:
-    name = (method or file or "auto").lower()
-    if _automatic(method, file):
-        name, defaults = AUTOMATIC
-        options = {**defaults, **options}
-    return make(name, options)
+def _method(
+    problem: Problem, at: Mapping[str, Array], target: Target, method: str | None, options: Mapping[str, Any]
+) -> tuple[Method, str | None]:
+    """The method, and why it was taken where nobody named one."""
+    goal = problem.formula.goal
+    assert goal is not None
+    name = method or goal.method or "auto"
+    if name.lower() != "auto":
+        return methods.make(name, options), None
+    kinks = Setting(problem, at).kinks(goal.output.node)
+    name, options, why = methods.choose(target, kinks, options)
+    return methods.make(name, options), why
 
 
-def _limits(settings: Mapping[str, Any], steps: int | None, tol: float | None, timeout: float | None) -> loop.Limits:
-    count = settings.get("steps", STEPS) if steps is None else steps
-    if not float(count).is_integer() or count < 0:
+def _limits(
+    settings: Mapping[str, Any], steps: int | None, tol: float | None, timeout: float | None, usual: int
+) -> loop.Limits:
+    count = settings.get("steps", usual) if steps is None else steps
+    if not math.isfinite(count) or not float(count).is_integer() or count < 0:
         raise TapeError("usage", f"steps is a whole number, 0 or more, not {count}")
     tolerance = settings.get("tol") if tol is None else tol
     if tolerance is not None and not tolerance >= 0:
         raise TapeError("usage", f"tol is 0 or more, not {tolerance}")
-    for name in ("batch", "epochs"):
-        if name in settings:
-            raise TapeError("unsupported", f"`{name}` is not part of this version")
     return loop.Limits(int(count), tolerance, timeout)
-
-
-def _task(problem: Problem, at: Mapping[str, Array], sign: float) -> loop.Task:
-    """The goal as a function of the variables alone; constants and data are fixed for the run."""
-    formula = problem.formula
-    assert formula.goal is not None
-    if formula.constraints:
-        raise TapeError("unsupported", "`subject to` is not part of this version", place=formula.constraints[0].place)
-    leaves = problem.runner.leaves()
-    arrays = problem.runner.arrays(leaves, at)
-    free = [i for i, (name, _) in enumerate(leaves) if formula.inputs[name].kind == "var"]
-    if not free:
-        raise TapeError("usage", f"`{problem.name}` has no variables", hint="declare one: var x = 1")
-    function = problem.runner.function([formula.goal.output.node], [node for _, node in leaves])
-    entries = [formula.inputs[leaves[i][0]] for i in free]
-    engine = "tape" if problem.runner.engine == "tape" else "numpy"
-
-    def objective(*xs: Any) -> list[Any]:
-        def whole(*inner: Any) -> Any:
-            values = [derive.constant_like(inner[0], array) for array in arrays]
-            for i, x in zip(free, inner, strict=True):
-                values[i] = x
-            value = function(*values)[0]
-            return -value if sign < 0 else value
-
-        return derive.gradient(whole, range(len(free)))(*xs)
-
-    return loop.Task(
-        objective,
-        tuple(entry.name for entry in entries),
-        tuple(arrays[i] for i in free),
-        tuple(entry.lower for entry in entries),
-        tuple(entry.upper for entry in entries),
-        np.dtype(problem.dtype),
-        engine,
-    )
-
-
-def _converged(
-    problem: Problem, at: Mapping[str, Array], ending: loop.Ending, point: Mapping[str, Array], sign: float
-) -> bool:
-    """Whether exact derivatives say that this is a minimum: a gradient within the tolerance, and no direction of
-    negative curvature where the variables are few enough to look."""
-    if ending.stop_reason != "gradient_tolerance":
-        return False
-    size = sum(value.size for value in point.values())
-    if size > SECOND_ORDER or any(problem.bounds.values()):
-        return True
-    blocks = problem.derivatives(order=2, at={**at, **point}).hessian or {}
-    rows = [[blocks[r][c].reshape(point[r].size, point[c].size) for c in point] for r in point]
-    matrix = sign * np.block(rows).astype(np.float64)
-    if not np.all(np.isfinite(matrix)):
-        return False
-    curvatures = np.linalg.eigvalsh(matrix)
-    return bool(curvatures[0] >= -1e-7 * max(abs(curvatures[0]), abs(curvatures[-1])))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tapecli.core import Array
+from tapecli.errors import TapeError
+from tapecli.optimize.evidence import Evidence
 
 
 class Evaluation(NamedTuple):
@@ -49,10 +51,27 @@ class Step(NamedTuple):
     at: dict[str, Array]
 
 
+class Found(NamedTuple):
+    """A minimum that several starts were to find, and how many of them ended there."""
+
+    value: float
+    at: dict[str, Array]
+    found: int
+
+
 class Minimum(NamedTuple):
     """How a minimisation ended. `stop_reason` is one of `STOP_REASONS`; `best` is the best finite point that was seen.
 
     `value` is that of the objective as written: of `maximize` the maximum.
+
+    chosen       why the method was taken, where the choice was left open
+    evidence     what exact derivatives say of the point, where the run came to an end of its own
+    violation    by how much constraints are violated at most, None where there are none
+    sensitivity  by constant, then variable: d(optimum)/d(constant), (variable's shape) + (constant's shape)
+    trouble      where the numbers ran off, and what may help
+    minima       of several starts: the distinct minima, best first
+    starts       how many starts came to an end
+    notes        what there is to say about how it was run
     """
 
     of: str
@@ -70,6 +89,73 @@ class Minimum(NamedTuple):
     traces: int
     dtype: str
     engine: str
+    chosen: str | None = None
+    evidence: Evidence | None = None
+    violation: float | None = None
+    sensitivity: dict[str, dict[str, Array]] | None = None
+    trouble: TapeError | None = None
+    minima: tuple[Found, ...] = ()
+    starts: int = 1
+    notes: tuple[str, ...] = ()
+
+
+class Parameter(NamedTuple):
+    """A parameter of a fit, all of its shape: NaN stands for a number that there is not. `at_bound` is true where the
+    value lies on a bound that it would go beyond; such a parameter counts as fixed."""
+
+    value: Array
+    standard_error: Array
+    lower: Array
+    upper: Array
+    at_bound: Array
+
+
+class Fit(NamedTuple):
+    """A fit: how the minimisation ended, and what it says of the parameters.
+
+    names         of the entries of all parameters, in the order of the rows of `covariance` and `correlation`
+    runs          the test of runs: runs, expected, p_value; None where there are too few signs
+    undetermined  what these data determine where they do not determine every parameter, else None
+    interval      of what kind `lower` and `upper` are: t, normal or profile
+    """
+
+    minimum: Minimum
+    parameters: dict[str, Parameter]
+    residual_sum_of_squares: float
+    residual_standard_deviation: float
+    degrees_of_freedom: int
+    observations: int
+    names: tuple[str, ...]
+    covariance: Array
+    correlation: Array
+    r_squared: float
+    aic: float
+    bic: float
+    runs: dict[str, float] | None
+    undetermined: str | None
+    confidence: float
+    interval: str
+    loss: str
+
+    @property
+    def at(self) -> dict[str, Array]:
+        return self.minimum.at
+
+    @property
+    def stop_reason(self) -> str:
+        return self.minimum.stop_reason
+
+    @property
+    def converged(self) -> bool:
+        return self.minimum.converged
+
+    @property
+    def dtype(self) -> str:
+        return self.minimum.dtype
+
+    @property
+    def engine(self) -> str:
+        return self.minimum.engine
 
 
 #: why a minimisation stopped -> the sentence that people read

@@ -9,14 +9,18 @@ import numpy as np
 
 from tapecli import derive, engines
 from tapecli.core import Array
-from tapecli.engines import Argument, Compiled
+from tapecli.engines import DEFAULT, Argument, Compiled, How
 from tapecli.errors import TapeError
-from tapecli.graph import Node, replay
+from tapecli.graph import Node, needed, replay
 from tapecli.language.formula import Formula
 from tapecli.tape import number_of
 
 #: After this many runs of one function `auto` traces it.
 PATIENCE = 4
+#: Above this many variables a traced Hessian is made of products with unit vectors, not written out.
+UNROLLED = 16
+#: How much the tape of a derivative takes, in tapes of the value.
+WAYS = {"gradient": 2, "jacobian": 2, "hessian": 4, "hvp": 4}
 #: A formula with more entries than this in all its nodes is traced at its first run.
 LARGE = 4_000_000
 
@@ -24,40 +28,54 @@ LARGE = 4_000_000
 class Runner:
     """Runs functions of one formula in one precision. `traces` counts how many were traced."""
 
-    def __init__(self, formula: Formula, engine: str, dtype: str) -> None:
+    def __init__(self, formula: Formula, engine: str, dtype: str, how: How = DEFAULT) -> None:
         self.formula = formula
         self.engine = engine
         self.dtype = dtype
+        self.how = how
         self.traces = 0
         self._compiled: dict[Any, Compiled] = {}
         self._runs: dict[Any, int] = {}
         self._entries: int | None = None
+        self._leaves: dict[tuple[str, ...], list[tuple[str, Node]]] = {}
+        self._starts: dict[str, Array] = {}
 
     def leaves(self, extra: Sequence[str] = ()) -> list[tuple[str, Node]]:
         """The arguments of every function of this problem: its inputs, then a tap for each bound name in `extra`."""
-        formula = self.formula
-        named = [(entry.name, entry.node) for entry in formula.inputs.values()]
-        known = {node.index for _, node in named}
-        return named + [(name, formula.names[name]) for name in extra if formula.names[name].index not in known]
+        key = tuple(extra)
+        if key not in self._leaves:
+            formula = self.formula
+            named = [(entry.name, entry.node) for entry in formula.inputs.values()]
+            known = {node.index for _, node in named}
+            taps = [(name, formula.names[name]) for name in extra if formula.names[name].index not in known]
+            self._leaves[key] = named + taps
+        return self._leaves[key]
 
     def arrays(self, leaves: Sequence[tuple[str, Node]], at: Mapping[str, Array]) -> list[Array]:
-        """The value of each argument at a point."""
-        arrays = []
-        for name, node in leaves:
-            entry = self.formula.inputs.get(name)
-            value = at.get(name, None if entry is None else entry.value)
-            if entry is None:
-                value = np.zeros(node.shape)  # a tap
-            if value is None or (
-                entry is not None and entry.kind == "var" and name not in at and np.all(np.isnan(value)) and value.size
-            ):
-                assert entry is not None
-                raise TapeError(
-                    "start", f"`{name}` has no start value", place=entry.place, hint=f"var {name} = 1, or --at {name}=1"
-                )
-            arrays.append(value)
+        """The value of each argument at a point, in the run's precision."""
+        if not at:
+            return [self._start(name, node) for name, node in leaves]
         with np.errstate(all="ignore"):
-            return [np.asarray(array, dtype=self.dtype) for array in arrays]
+            return [
+                np.asarray(at[name], dtype=self.dtype)
+                if name in at and name in self.formula.inputs
+                else self._start(name, node)
+                for name, node in leaves
+            ]
+
+    def _start(self, name: str, node: Node) -> Array:
+        """The value that an argument has where nothing else is said."""
+        known = self._starts.get(name)
+        if known is None:
+            entry = self.formula.inputs.get(name)
+            value = np.zeros(node.shape) if entry is None else entry.value  # of a tap zero
+            if value is None or (entry is not None and entry.kind == "var" and value.size and np.all(np.isnan(value))):
+                assert entry is not None
+                hint = f"var {name} = 1, or --at {name}=1"
+                raise TapeError("start", f"`{name}` has no start value", place=entry.place, hint=hint)
+            with np.errstate(all="ignore"):
+                known = self._starts[name] = np.asarray(value, dtype=self.dtype)
+        return known
 
     def function(self, outputs: Sequence[Node], inputs: Sequence[Node]) -> Callable[..., list[Any]]:
         """The formula as a function on values: from its inputs, and the taps after them, to some of its nodes."""
@@ -83,10 +101,33 @@ class Runner:
             self._runs[key] = self._runs.get(key, 0) + 1
             engine = "tape" if self._runs[key] <= PATIENCE and not self._large() else "auto"
         if (key, engine) not in self._compiled:
-            self._compiled[key, engine] = engines.compile(engine, make(), arguments(), self.dtype)
+            self._compiled[key, engine] = engines.compile(engine, make(), arguments(), self.dtype, how=self.how)
             self.traces += self._compiled[key, engine].traces
         compiled = self._compiled[key, engine]
         return compiled, compiled.engine
+
+    def afford(self, kind: str, outputs: Sequence[Node], size: int = 0) -> None:
+        """Raises TapeError("limit") where the results, or all values on a tape, are more than memory may hold. `size`
+        is the number of entries that derivatives are taken to."""
+        budget = self.formula.graph.budget
+        if budget is None:
+            return
+        width = np.dtype(self.dtype).itemsize
+        many = {"gradient": size, "hessian": size * size, "jacobian": size * sum(node.size for node in outputs)}
+        results = width * many.get(kind, size)
+        if not budget.allows(results):
+            budget.ask(results, f"a {kind} of {many.get(kind, size):,} entries", outputs[0].place)
+        if self.engine != "tape" and (self.engine != "auto" or self._large()):
+            return
+        taped = width * sum(node.size for node in needed(outputs)) * WAYS.get(kind, 1)
+        if not budget.allows(taped):
+            budget.ask(taped, f"the tape of this {kind}", outputs[0].place)
+
+    def allow(self, compiled: Compiled) -> None:
+        """The same for the memory of a traced program, which has not been touched yet."""
+        budget, memory = self.formula.graph.budget, getattr(compiled.program, "memory", 0)
+        if budget is not None and not budget.allows(memory):
+            budget.ask(memory, "the program of this formula")
 
     def _large(self) -> bool:
         """Whether one run is so much work that tracing pays at once."""
@@ -115,7 +156,10 @@ class Runner:
                 along if kind in ("hvp", "jvp") else []
             )
 
+        sizes = [self.formula.names[name].size for name in names]
+        self.afford(kind, [output], sum(sizes))
         compiled, engine = self.compile((kind, output.index, tuple(wrt)), make, arguments)
+        self.allow(compiled)
         return compiled.run(*self.arrays(leaves, at), *extra), engine
 
     def by_products(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tapecli import engines
+from tapecli import engines, limits
 from tapecli.core import Array
 from tapecli.errors import TapeError
 
@@ -13,9 +13,9 @@ DTYPES = ("float64", "float32")
 
 class Settings:
     """How a problem is run: precision, engine, where data may lie, the seed, the conventions at ties and for empty
-    cells of data."""
+    cells of data, how machine code is made, and how much memory may be taken."""
 
-    __slots__ = ("data_root", "dtype", "engine", "folder", "free", "kink", "missing", "seed")
+    __slots__ = ("budget", "data_root", "dtype", "engine", "folder", "free", "how", "kink", "missing", "seed")
 
     def __init__(
         self,
@@ -27,6 +27,9 @@ class Settings:
         kink: str,
         missing: str,
         free: Mapping[str, Array],
+        threads: int | None = None,
+        cache: bool = True,
+        max_memory: int | str | None = None,
     ) -> None:
         if dtype not in DTYPES:
             raise TapeError("usage", f"there is no precision {dtype!r}", hint="float64 or float32")
@@ -35,6 +38,8 @@ class Settings:
             raise TapeError("usage", f"there is no convention {kink!r} at ties", hint="half or tf")
         if missing not in ("error", "drop"):
             raise TapeError("usage", f"there is no rule {missing!r} for empty cells", hint="error or drop")
+        if threads is not None and threads < 1:
+            raise TapeError("usage", f"threads is 1 or more, not {threads}")
         self.dtype = dtype
         self.engine = engine
         self.folder = folder
@@ -43,3 +48,5 @@ class Settings:
         self.kink = kink
         self.missing = missing
         self.free = free
+        self.how = engines.How(threads, cache)
+        self.budget = limits.budget(max_memory)

@@ -110,7 +110,7 @@ class Trace:
         if not native.ready():
             raise TapeError("unsupported", "machine code cannot be made here", hint="pip install 'tapecli[native]'")
         traced, results = self._traced()
-        return f"compiled program of {', '.join(results)}, {traced.dtype}\n" + native.written(traced).text
+        return f"compiled program of {', '.join(results)}, {traced.dtype}\n" + native.written(traced).module.annotated
 
     def _asm(self) -> str:
         """The machine code of the compiled program."""

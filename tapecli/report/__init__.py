@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ from tapecli.report.tally import Outcome, Tally
 from tapecli.report.text import clean, guard
 
 if TYPE_CHECKING:
+    from tapecli.problem import Problem
     from tapecli.problem.differentiating import Derivation
-    from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
+    from tapecli.problem.results import Check, Derivatives, Evaluation, Fit, Minimum, Step
     from tapecli.problem.sparse import Coordinates
     from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from tapecli.report.faults import Fault
     from tapecli.report.log import Log
     from tapecli.report.output import Sink
+    from tapecli.report.plots import Plot
     from tapecli.report.progress import Progress
     from tapecli.report.verdicts import Case
 
@@ -83,6 +86,7 @@ class Report:
         self._warnings: list[Fault] = []
         self.log: Log | None = None
         self.progress: Progress | None = None
+        self.plot: Plot | None = None
         self.batch: Batch | None = None
         if style.is_document:
             from tapecli.report.documents import DOCUMENTS
@@ -177,16 +181,12 @@ class Report:
 
     def watcher(self, row: int | None) -> Callable[[Step], None] | None:
         """What a minimisation calls at each step, or None where nobody looks on."""
-        log, progress = self.log, self.progress
-        if log is None:
-            return progress
+        curve = None if self.plot is None else self.plot.curve
+        if self.log is None and self.progress is None and curve is None:
+            return None
+        from tapecli.report.watch import Watch
 
-        def look(step: Step) -> None:
-            log.step(step, row)
-            if progress is not None:
-                progress(step)
-
-        return look
+        return Watch(self.log, self.progress, curve, row)
 
     # speaking
 
@@ -283,6 +283,8 @@ class Report:
         from tapecli.problem.results import STOP_REASONS
         from tapecli.report import records, shown, verdicts
 
+        for note in r.notes:
+            self.warn(verdicts.remark(note))
         code, error, warning = verdicts.of_minimum(r, tolerance_asked)
         if warning is not None:
             self._warnings.append(warning)
@@ -291,6 +293,37 @@ class Report:
         self._result(fields, lambda: shown.of_minimum(r, sentence), r, row, error, code)
         if warning is not None and not self.style.quiet:
             self.fault(warning)
+
+    def fit(self, r: Fit, row: int | None, tolerance_asked: bool) -> None:
+        from tapecli.problem.results import STOP_REASONS
+        from tapecli.report import fits, verdicts
+
+        for note in r.minimum.notes:
+            self.warn(verdicts.remark(note))
+        code, error, warning = verdicts.of_minimum(r.minimum, tolerance_asked)
+        if warning is not None:
+            self._warnings.append(warning)
+        fields = fits.record(r) if self.style.json else {}
+        sentence = STOP_REASONS.get(r.stop_reason, r.stop_reason)
+        self._result(fields, lambda: fits.lines(r, sentence), r, row, error, code)
+        if warning is not None and not self.style.quiet:
+            self.fault(warning)
+
+    def picture(self, problem: Problem, r: Minimum | Fit) -> None:
+        """The plot of a run, where one is asked for; the result itself has been told."""
+        if self.plot is None:
+            return
+        try:
+            if self.plot.terminal:
+                from tapecli.report.progress import unicode_works
+
+                lines = self.plot.lines(problem, r, unicode_works(sys.stderr if self.style.json else sys.stdout))
+                (self.tell if self.style.json else self.say)("\n".join(lines) + "\n")
+            else:
+                self.plot.write(problem, r, self.file)
+        except TapeError as error:
+            self._code = max(self._code, error.exit_code)
+            self._tell_error(error)
 
     def check(self, r: Check, row: int | None, update: Update | None = None) -> None:
         from tapecli.report import records, shown, verdicts
@@ -346,6 +379,24 @@ class Report:
             self._object({"functions": rows}, None, True, None, None)
         else:
             self.say("\n".join(shown.of_functions(functions)) + "\n")
+
+    def explanations(self, codes: Sequence[str], brief: bool) -> None:
+        """What codes of errors mean: at length, or a line each."""
+        from tapecli.errors import CODES
+        from tapecli.explanations import EXPLANATIONS, text_of
+
+        if self.style.json:
+            rows = [
+                {"code": code, "exit": CODES[code][0], "help": CODES[code][1], **EXPLANATIONS[code]._asdict()}
+                for code in codes
+            ]
+            for row in rows:
+                row["before"] = dict(row["before"])
+            self._object({"codes": rows}, None, True, None, None)
+        elif brief:
+            self.say("".join(f"{code:12s} {CODES[code][0]:3d}  {CODES[code][1]}\n" for code in codes))
+        else:
+            self.say("\n".join(map(text_of, codes)))
 
     def _result(
         self,

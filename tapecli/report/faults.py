@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tapecli.errors import Place, TapeError
+from tapecli.errors import CODES, Place, TapeError
 from tapecli.report.text import clean, clean_lines, width
 
 #: How much of a long source line is shown.
@@ -29,6 +29,7 @@ class Fault:
         hint: str | None,
         notes: Sequence[tuple[str, str]] = (),
     ) -> None:
+        assert code in CODES, code
         self.severity = severity
         self.code = code
         self.message = message

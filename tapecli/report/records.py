@@ -41,22 +41,49 @@ def of_coordinates(kind: str, r: Derivatives | Evaluation, m: Coordinates, matri
 
 
 def of_minimum(r: Minimum) -> dict[str, Any]:
-    return {
-        "of": r.of,
-        "dtype": r.dtype,
-        "engine": r.engine,
-        "method": r.method,
-        "steps": r.steps,
-        "evaluations": r.evaluations,
-        "stop_reason": r.stop_reason,
-        "converged": r.converged,
-        "value": r.value,
-        "at": r.at,
-        "gradient_norm": r.gradient_norm,
-        "seconds": round(r.seconds, 6),
-        "best": {"value": r.best_value, "at": r.best_at},
-        "traces": r.traces,
-    }
+    return (
+        {
+            "of": r.of,
+            "dtype": r.dtype,
+            "engine": r.engine,
+            "method": r.method,
+            "steps": r.steps,
+            "evaluations": r.evaluations,
+            "stop_reason": r.stop_reason,
+            "converged": r.converged,
+            "value": r.value,
+            "at": r.at,
+            "gradient_norm": r.gradient_norm,
+            "seconds": round(r.seconds, 6),
+            "best": {"value": r.best_value, "at": r.best_at},
+            "traces": r.traces,
+        }
+        | _evidence(r)
+        | _minima(r)
+    )
+
+
+def _evidence(r: Minimum) -> dict[str, Any]:
+    """Why the method was taken, and what is known of the point; what there is not is left out."""
+    fields: dict[str, Any] = {}
+    if r.chosen is not None:
+        fields["chosen"] = r.chosen
+    if r.evidence is not None:
+        e = r.evidence
+        fields["evidence"] = {"kind": e.kind, "distance": e.distance, "decrease": e.decrease, "curvature": e.curvature}
+    if r.violation is not None:
+        fields["violation"] = r.violation
+    if r.sensitivity is not None:
+        fields["sensitivity"] = r.sensitivity
+    return fields
+
+
+def _minima(r: Minimum) -> dict[str, Any]:
+    """What several starts found, where there were several."""
+    if r.starts == 1 and not r.minima:
+        return {}
+    minima = [{"value": m.value, "at": m.at, "found": m.found} for m in r.minima]
+    return {"starts": r.starts, "minima": minima}
 
 
 def of_step(r: Step) -> dict[str, Any]:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update
 
+#: Minima that are listed, and entries of a variable that are shown there.
+LISTED, SHORT = 20, 4
+#: An optimum that is nearer than this, relative to the variables, is reached.
+REACHED = 1e-11
 #: The Hessian is one labelled table up to this many variables' entries.
 TABLE = 10
 
@@ -105,11 +109,59 @@ def of_minimum(r: Minimum, sentence: str) -> list[str]:
         lines += [f"{r.of} = {text_of(r.value, single)} at", *block(r.at, single)]
     if _better(r):
         lines += [f"best seen: {r.of} = {text_of(r.best_value, single)} at", *block(r.best_at, single)]
-    lines.append("")
+    lines += [*minima(r), ""]
     work = [count(r.steps, "step"), count(r.evaluations, "evaluation"), seconds(r.seconds)]
-    lines.append(f"{r.method}: {', '.join(work)}")
+    lines.append(f"{r.method}{f' ({r.chosen})' if r.chosen else ''}: {', '.join(work)}")
     lines.append(f"{sentence}; the gradient norm is {rough(r.gradient_norm)}")
+    return lines + evidence(r) + _sensitivity(r, single)
+
+
+def evidence(r: Minimum) -> list[str]:
+    """What derivatives say of the point, in a line."""
+    if r.evidence is None:
+        return []
+    said = {"minimum": "a minimum", "saddle": "a saddle", "slope": "not stationary"}
+    what = "a minimum, but not at one point alone" if r.evidence.flat and r.evidence.holds else "not decided"
+    line = f"by its exact derivatives the point is {said.get(r.evidence.kind, what)}"
+    if r.evidence.distance is not None and r.evidence.distance < REACHED and r.evidence.holds:
+        line += ", reached up to rounding"
+    elif r.evidence.distance is not None:
+        line += f", and the optimum about {rough(r.evidence.distance)} away (relative)"
+    if r.violation is not None:
+        line += f"; constraints are violated by {rough(r.violation)} at most"
+    return [line]
+
+
+def _sensitivity(r: Minimum, single: bool) -> list[str]:
+    lines = []
+    for name, moved in (r.sensitivity or {}).items():
+        lines += [f"derivative of the optimum to {name}", *block(moved, single)]
     return lines
+
+
+def minima(r: Minimum) -> list[str]:
+    """What several starts found, best first, where there were several."""
+    if r.starts == 1 and not r.minima:
+        return []
+    unfinished = r.starts - sum(m.found for m in r.minima)
+    said = f"{len(r.minima)} {'minimum' if len(r.minima) == 1 else 'minima'} from {count(r.starts, 'start')}"
+    if unfinished:
+        said += f"; {unfinished} of them ended at none"
+    rows = [["found", r.of if not _unnamed(r.of) else "value", "at"]]
+    rows += [[str(m.found), rough(m.value), _roughly(m.at)] for m in r.minima[:LISTED]]
+    if len(r.minima) > LISTED:
+        rows.append(["…", "", f"and {len(r.minima) - LISTED} more; --json has all"])
+    return ["", said, *table(rows, right=frozenset((0,)))] if r.minima else ["", said]
+
+
+def _roughly(at: dict[str, Any]) -> str:
+    """A point on one line, to a few digits."""
+    parts = []
+    for name, x in at.items():
+        flat = x.reshape(-1)
+        some = ", ".join(rough(float(entry)) for entry in flat[:SHORT]) + (", …" if flat.size > SHORT else "")
+        parts.append(f"{name} = [{some}]" if x.ndim else f"{name} = {some}")
+    return ", ".join(parts)
 
 
 def _better(r: Minimum) -> bool:

@@ -11,6 +11,7 @@ from tapecli.report.faults import Fault
 from tapecli.report.numbers import rough
 
 if TYPE_CHECKING:
+    from tapecli.optimize.evidence import Evidence
     from tapecli.problem.results import Check, DerivativeCheck, Expectation, Minimum
     from tapecli.problem.updating import Update
 
@@ -38,17 +39,46 @@ def of_minimum(r: Minimum, tolerance_asked: bool) -> tuple[int, TapeError | None
         return INTERRUPTED, None, Fault("warning", "minimize", message, None, None, None)
     if reason == "nonfinite":
         message = f"the numbers ran off: after {r.steps} steps the value or its gradient is not finite"
-        return CODES["nonfinite"][0], TapeError("nonfinite", message, hint=_ADVICE[reason]), None
+        return CODES["nonfinite"][0], r.trouble or TapeError("nonfinite", message, hint=_ADVICE[reason]), None
     if r.converged:
         return 0, None, None
     from tapecli.problem.results import STOP_REASONS
 
+    told = _told(r.evidence)
+    if told is not None and reason != "stalled":
+        return 0, None, Fault("warning", "minimize", f"not converged: {told}", None, None, None)
     if reason == "steps" and not tolerance_asked and r.gradient_norm <= FLAT[r.dtype] * max(1.0, abs(r.value)):
         return 0, None, None  # nobody asked for more, and it looks like a minimum
+    if r.violation is not None and r.violation > 1e-6:
+        norm = f"constraints are still violated by {rough(r.violation)}"
     message = f"not converged: {STOP_REASONS.get(reason, reason)}, and {norm}"
     if reason in ("timeout", "max_evaluations", "stalled") or (reason == "steps" and tolerance_asked):
-        return CODES["limit"][0], TapeError("limit", message, hint=_ADVICE[reason]), None
-    return 0, None, Fault("warning", "minimize", message, None, None, _ADVICE.get(reason))
+        return CODES["limit"][0], TapeError("limit", message, hint=_advice(r)), None
+    return 0, None, Fault("warning", "minimize", message, None, None, _advice(r))
+
+
+def _advice(r: Minimum) -> str | None:
+    from tapecli.optimize.methods import is_first_order
+
+    if r.stop_reason == "steps" and not is_first_order(r.method):
+        return "more --steps, or start nearer (--at)"
+    return _ADVICE.get(r.stop_reason)
+
+
+def remark(note: str) -> Fault:
+    """Something to be told beside a result."""
+    return Fault("warning", "minimize", note, None, None, None)
+
+
+def _told(evidence: Evidence | None) -> str | None:
+    """What speaks against a minimum, in words."""
+    if evidence is None or evidence.holds:
+        return None
+    if evidence.kind == "saddle":
+        return "the point is a saddle: the gradient is 0 there, but the value falls in some direction"
+    if evidence.kind == "slope":
+        return "the value still falls: a Newton step would go on"
+    return "the Hessian is singular there, so it cannot be told whether this is a minimum"
 
 
 class Case:

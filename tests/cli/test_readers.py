@@ -123,10 +123,10 @@ def test_what_is_odd_is_left_to_typer(line: str) -> None:
 
 
 def test_every_method_option_is_offered() -> None:
-    from tapecli.optimize.first_order import OPTIMIZERS
+    from tapecli.optimize.methods import names, options_of
 
     offered = {option.name for option in options.method_options()}
-    assert offered == {option.name for method in OPTIMIZERS.values() for option in method.options}
+    assert offered == {option.name for method in names() for option in options_of(method)}
     assert not offered & {option.name for option in options.OPTIONS}
 
 

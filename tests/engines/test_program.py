@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tapecli import ops
 from tapecli.core import TABLE, Array
-from tapecli.engines import Argument, compile
+from tapecli.engines import Argument, How, compile, of_graph
 from tapecli.engines.numpy import Program
+from tapecli.engines.traced import Traced
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay
 from tapecli.ops.linear import Index, embed, scatter, slice_, sum_, take
 
@@ -79,13 +80,30 @@ def plain(outputs: list[Node], inputs: list[Node], arrays: list[Array], dtype: s
     return [np.array(result, dtype=dtype) for result in results]
 
 
-def reuse(seed: int, size: int) -> None:
+def native(outputs: list[Node], inputs: list[Node], dtype: str, threads: int = 1) -> Any:
+    """The same graph as machine code, which is not kept on disk."""
+    made = of_graph("native", Traced(outputs, inputs, np.dtype(dtype)), how=How(threads, cache=False))
+    assert made.engine == "native"
+    return made
+
+
+def the_same(engine: str, one: Array, two: Array) -> None:
+    """To the last bit, but for the functions that machine code computes by itself, and its sums."""
+    if engine == "numpy":
+        np.testing.assert_array_equal(one, two)
+    else:
+        finite = np.abs(two[np.isfinite(two)])
+        within = 16 * float(np.finfo(two.dtype).eps) * float(np.max(finite, initial=1.0))
+        np.testing.assert_allclose(one, two, rtol=0, atol=within)
+
+
+def reuse(seed: int, size: int, engine: str = "numpy") -> None:
     rng = np.random.default_rng(seed)
     _graph, nodes = random_graph(rng, size)
     inputs = nodes[:3]
     outputs = [nodes[int(i)] for i in rng.integers(0, len(nodes), size=int(rng.integers(1, 6)))]
     dtype = ["float64", "float32"][seed % 2]
-    program = Program(outputs, inputs, dtype)
+    program: Any = Program(outputs, inputs, dtype) if engine == "numpy" else native(outputs, inputs, dtype)
     runs = []
     for _ in range(3):
         arrays = [rng.normal(size=node.shape).astype(dtype) for node in inputs]
@@ -96,7 +114,7 @@ def reuse(seed: int, size: int) -> None:
         for result, node, other in zip(results, outputs, plain(outputs, inputs, arrays, dtype), strict=True):
             assert result.shape == node.shape
             assert result.dtype == np.dtype(dtype)
-            np.testing.assert_array_equal(result, other)
+            the_same(engine, result, other)
         runs.append((arrays, results, [result.copy() for result in results]))
     for arrays, results, copies in runs:
         for result, copy in zip(results, copies, strict=True):
@@ -111,11 +129,24 @@ def test_buffers_are_reused_unseen(seed: int, size: int) -> None:
     reuse(seed, size)
 
 
+@settings(max_examples=60)
+@given(st.integers(0, 1 << 32), st.integers(1, 40))
+def test_machine_code_computes_the_same(seed: int, size: int) -> None:
+    reuse(seed, size, "native")
+
+
 @pytest.mark.slow
 @settings(max_examples=5000, derandomize=False)
 @given(st.integers(0, 1 << 32), st.integers(1, 200))
 def test_buffers_are_reused_unseen_in_many_graphs(seed: int, size: int) -> None:
     reuse(seed, size)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, derandomize=False)
+@given(st.integers(0, 1 << 32), st.integers(1, 120))
+def test_machine_code_computes_the_same_in_many_graphs(seed: int, size: int) -> None:
+    reuse(seed, size, "native")
 
 
 def test_random_graphs_reach_every_kind_of_op() -> None:
@@ -184,7 +215,7 @@ def test_arguments_that_nothing_rests_on() -> None:
         program.run(1.0, 3.0)
 
 
-@pytest.mark.parametrize("engine", ["tape", "numpy"])
+@pytest.mark.parametrize("engine", ["tape", "numpy", "native"])
 def test_fixed_arguments_are_filled_in(engine: str) -> None:
     def f(x: Any, y: Any) -> list[Any]:
         return [x * y, y + 1.0]
@@ -194,10 +225,10 @@ def test_fixed_arguments_are_filled_in(engine: str) -> None:
     assert product.tolist() == [3.0, 6.0]
     assert more.tolist() == [2.0, 3.0]
     assert product.dtype == more.dtype == np.float32
-    assert compiled.traces == (engine == "numpy")
+    assert compiled.traces == (engine != "tape")
 
 
-@pytest.mark.parametrize("engine", ["tape", "numpy"])
+@pytest.mark.parametrize("engine", ["tape", "numpy", "native"])
 def test_what_is_not_finite_warns_nobody(engine: str) -> None:
     compiled = compile(
         engine,

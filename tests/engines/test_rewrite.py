@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,19 @@ from tapecli.ops.linear import slice_, sum_
 from tapecli.ops.powers import norm
 
 READING = re.compile(r"# (\S.* -> [^\n]*)")
-READINGS = READING.findall(Path(rewrite.__file__).read_text(encoding="utf-8"))
+READINGS = READING.findall("".join(p.read_text(encoding="utf-8") for p in Path(rewrite.__file__).parent.glob("*.py")))
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 1e-300, 1e150, -1e200, np.inf, -np.inf, np.nan]
+
+
+def grid(g: Graph) -> Node:
+    """A matrix of some numbers."""
+    return g.literal([[1.0, 0.5, -2.0], [0.25, 3.0, 1.0], [-1.0, 2.0, 0.75]])
+
+
+def cube(g: Graph) -> Node:
+    return ops.reshape(grid(g), shape=(1, 3, 3)) * g.literal([[[1.0]], [[2.0]]])
+
+
 Side = Callable[[Graph, Node, Node, Node], Node]
 
 #: reading -> the left side of (graph, scalar x, scalar y, vector v), and the op that the right side ends in
@@ -53,6 +65,19 @@ CASES: dict[str, list[tuple[Side, str]]] = {
     "1*x -> x": [(lambda g, x, y, v: 1.0 * v, "input")],
     "x*-1 -> -x": [(lambda g, x, y, v: v * -1.0, "neg")],
     "-1*x -> -x": [(lambda g, x, y, v: -1.0 * v, "neg")],
+    "broadcast(c)*x -> c*x, for a number c": [
+        (lambda g, x, y, v: ops.broadcast(x, shape=(3,)) * v, "mul"),
+        (lambda g, x, y, v: v * ops.broadcast(g.literal(1.0), shape=(3,)), "input"),
+    ],
+    "broadcast(c)*y -> broadcast(c*y), for numbers c and y": [
+        (lambda g, x, y, v: ops.broadcast(x, shape=(3,)) * y, "broadcast"),
+        (lambda g, x, y, v: ops.broadcast(x, shape=(3,)) * y * v, "mul"),
+    ],
+    "c*(d*x) -> (c*d)*x, for d = 1, 2, 4 … and |c| >= 1: both round once and in the same way": [
+        (lambda g, x, y, v: 3.0 * (v * 2.0), "mul"),
+        (lambda g, x, y, v: (4.0 * v) * -1.1, "mul"),
+    ],
+    "-(c*x) -> (-c)*x": [(lambda g, x, y, v: -(3.0 * v), "mul"), (lambda g, x, y, v: -(v * 0.1), "mul")],
     "x+0 -> x": [(lambda g, x, y, v: v + 0.0, "input"), (lambda g, x, y, v: v + g.literal(np.zeros(3)), "input")],
     "0+x -> x": [(lambda g, x, y, v: 0.0 + v, "input")],
     "x+(-y) -> x-y": [(lambda g, x, y, v: v + -y, "sub")],
@@ -83,6 +108,26 @@ CASES: dict[str, list[tuple[Side, str]]] = {
     "broadcast(x, shape of x) -> x": [(lambda g, x, y, v: ops.broadcast(v, shape=(3,)), "input")],
     "sum over no axes -> x": [(lambda g, x, y, v: sum_(v, axes=()), "input")],
     "sum(x, …, x) -> n*x": [(lambda g, x, y, v: sum_(ops.broadcast(x, shape=(2, 3)), axes=(0, 1)), "mul")],
+    "transpose(x, its own axes) -> x": [(lambda g, x, y, v: ops.transpose(v, axes=(0,)), "input")],
+    "transpose(transpose(x)) -> transpose(x)": [
+        (lambda g, x, y, v: ops.transpose(ops.transpose(v * grid(g), axes=(1, 0)), axes=(1, 0)), "mul"),
+        (lambda g, x, y, v: ops.transpose(ops.transpose(v * cube(g), axes=(1, 2, 0)), axes=(1, 2, 0)), "transpose"),
+    ],
+    "x put into zeros of its own length -> x": [
+        (lambda g, x, y, v: TABLE["embed"](v, axis=0, n=3, start=0, stop=3, step=1), "input")
+    ],
+    "sum(-x) -> -sum(x)": [(lambda g, x, y, v: sum_(-v, axes=(0,)), "neg")],
+    "sum(c*x) -> c*sum(x)": [
+        (lambda g, x, y, v: sum_(2.0 * v, axes=(0,)), "mul"),
+        (lambda g, x, y, v: sum_(v * g.literal(-3.0), axes=(0,)), "mul"),
+    ],
+    "sum over the rows of a @ b -> sum(a) @ b": [
+        (lambda g, x, y, v: sum_(ops.matmul(v * grid(g), grid(g)), axes=(0,)), "sum"),
+        (lambda g, x, y, v: sum_(ops.matmul(v * cube(g), cube(g)), axes=(1,)), "sum"),
+    ],
+    "sum over the columns of a @ b -> a @ sum(b)": [
+        (lambda g, x, y, v: sum_(ops.matmul(v * grid(g), grid(g)), axes=(1,)), "sum")
+    ],
     "x[1..n] -> x": [(lambda g, x, y, v: slice_(v, axis=0, start=0, stop=3, step=1), "input")],
 }
 #: left sides that look like a rule's and are not: what would be left has another shape, or the sign matters
@@ -104,6 +149,11 @@ KEPT: list[Side] = [
     lambda g, x, y, v: slice_(v, axis=0, start=2, stop=-1, step=-1),
     lambda g, x, y, v: slice_(v, axis=0, start=0, stop=2, step=1),
     lambda g, x, y, v: sum_(ops.broadcast(x, shape=(0,)), axes=(0,)),
+    lambda g, x, y, v: sum_(0.5 * v, axes=(0,)),
+    lambda g, x, y, v: 3.0 * (0.1 * v),
+    lambda g, x, y, v: 0.5 * (2.0 * v),
+    lambda g, x, y, v: ops.transpose(v * grid(g), axes=(1, 0)),
+    lambda g, x, y, v: TABLE["embed"](v, axis=0, n=4, start=0, stop=3, step=1),
 ]
 
 
@@ -127,6 +177,10 @@ def samples(dtype: str) -> list[dict[str, Any]]:
     return found
 
 
+def products(node: Node) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    return [(n.args[0].shape, n.args[1].shape) for n in needed([node]) if n.op is TABLE["matmul"]]
+
+
 def same_where_finite(left: Node, right: Node, ulps: int = 4) -> None:
     for dtype in ("float64", "float32"):
         tiny = float(np.finfo(dtype).tiny)
@@ -137,7 +191,9 @@ def same_where_finite(left: Node, right: Node, ulps: int = 4) -> None:
             within = ulps * float(np.finfo(dtype).eps)
             # x^4 may underflow where x^2, its root, does not
             root = float(np.sqrt(tiny))
-            near = np.isclose(two, one, rtol=within, atol=root)
+            # sums of products in another order may cancel: what counts is the size of the terms
+            size = float(np.max(np.abs(numbers["v"]), initial=0.0)) * 40.0 if products(left) else 0.0
+            near = np.isclose(two, one, rtol=within, atol=root + within * (size if np.isfinite(size) else 0.0))
             assert np.all(near | ~finite), (numbers, one, two)
 
 
@@ -263,3 +319,47 @@ def test_places_survive() -> None:
     (new,), _ = rewrite.simplify([problem.formula.names["z"]], {}, "float64")
     assert new.place is not None
     assert (new.place.line, new.place.text) == (3, "*")
+
+
+def test_products_are_taken_in_the_cheapest_order() -> None:
+    graph = Graph()
+    a, b, v = graph.input("a", (50, 40)), graph.input("b", (40, 60)), graph.input("v", (60,))
+    (right,), _ = rewrite.simplify([(a @ b) @ v], {}, "float64")
+    assert products(right) == [((40, 60), (60,)), ((50, 40), (40,))]
+    (left,), _ = rewrite.simplify([graph.input("u", (50,)) @ (a @ b)], {}, "float64")
+    assert products(left) == [((50,), (50, 40)), ((40,), (40, 60))]
+    twice = sum_((a @ b) @ v, axes=(0,)) * sum_(power(a @ b, exponent=2.0), axes=(0, 1))
+    (both,), _ = rewrite.simplify([twice], {}, "float64")
+    assert ((50, 40), (40, 60)) in products(both), "a product that is wanted for itself stays whole"
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(1, 6), min_size=4, max_size=8), st.booleans(), st.booleans(), st.integers(0, 1 << 32))
+def test_products_in_any_order_are_the_same(sizes: list[int], row: bool, column: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shapes: list[tuple[int, ...]] = list(itertools.pairwise(sizes))
+    shapes[0] = shapes[0][1:] if row else shapes[0]
+    shapes[-1] = shapes[-1][:1] if column else shapes[-1]
+    graph = Graph()
+    chain = [graph.input(f"m{k}", shape) for k, shape in enumerate(shapes)]
+    arrays = [rng.normal(size=shape) for shape in shapes]
+    order: list[Node] = list(chain)
+    while len(order) > 1:  # any bracketing that shapes allow
+        k = int(rng.integers(len(order) - 1))
+        order[k : k + 2] = [order[k] @ order[k + 1]]
+    (new,), left = rewrite.simplify(order, {}, "float64")
+    program = Program([new], [left[node] for node in chain], "float64")
+    wanted = arrays[0]
+    for array in arrays[1:]:
+        wanted = wanted @ array
+    np.testing.assert_allclose(program.run(*arrays)[0], wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_merged_factors_keep_every_bit(dtype: str) -> None:
+    _, _, _, v = leaves()
+    left = 3.3 * (v * 2.0)
+    (right,), _ = rewrite.simplify([left], {}, "float64")
+    assert [node.op.name for node in needed([right])].count("mul") == 1
+    for numbers in samples(dtype):
+        np.testing.assert_array_equal(played(left, numbers, dtype), played(right, numbers, dtype))

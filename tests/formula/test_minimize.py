@@ -35,7 +35,8 @@ def test_the_caller_wins_over_the_file() -> None:
     assert problem.minimize(method="adam", steps=1).method == "adam"
     assert problem.minimize(method="SGD", steps=1).at["x"] == 0.02
     assert problem.minimize(steps=1, at={"x": 3.0}).at["x"] == pytest.approx(2.96)
-    assert tp.parse(PARABOLA).minimize(steps=1).method == "adam"
+    assert tp.parse(PARABOLA).minimize(learning_rate=0.1, steps=1).method == "adam"
+    assert tp.parse(PARABOLA).minimize().method == "newton"
 
 
 def test_schedules_in_the_file() -> None:
@@ -183,7 +184,8 @@ def test_methods_and_options_that_there_are_not(options: dict[str, Any]) -> None
 
 def test_auto_ends_at_the_lowest_point_seen_and_a_named_method_where_it_stands() -> None:
     problem = tp.parse("var x = 1\nminimize 1e6*(x - 1.01)^4 + (x - 1.01)^2")
-    auto, adam = problem.minimize(steps=1), problem.minimize(method="adam", learning_rate=0.05, steps=1)
+    auto = problem.minimize(steps=1, learning_rate=0.05)
+    adam = problem.minimize(method="adam", learning_rate=0.05, steps=1)
     assert auto.value == auto.best_value == problem.value(at=auto.at)
     assert auto.at == auto.best_at == {"x": 1.0}
     assert auto.gradient_norm == pytest.approx(abs(problem.grad(at=auto.at)["x"]))

@@ -1,4 +1,4 @@
-"""The samples' models beside independent programs in NumPy, in both engines."""
+"""The samples' models beside independent programs in NumPy, in all engines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import tapecli as tp
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-ENGINES = ("tape", "numpy")
+ENGINES = ("tape", "numpy", "native")
 NAMES = [path.name for path in sorted(SAMPLES.glob("*.tape"))]
 
 
@@ -24,16 +24,18 @@ def table(name: str) -> dict[str, Any]:
     return {column: found[column] for column in found.dtype.names}
 
 
+@pytest.mark.parametrize("engine", ENGINES[1:])
 @pytest.mark.parametrize("name", NAMES)
-def test_the_engines_agree(name: str) -> None:
+def test_the_engines_agree(name: str, engine: str) -> None:
     """At the start and, since a start is often a special point, a little away from it."""
-    eager, traced = load(name), load(name, "numpy")
+    eager, traced = load(name), load(name, engine)
     rng = np.random.default_rng(9)
     off = {key: value + 0.01 * rng.normal(size=value.shape) for key, value in eager.start.items()}
     scalar = [None] if eager.objective else [out for out in eager.outputs if not np.ndim(eager.value(of=out))][-1:]
     for at in ({}, off):
         for of in scalar:
             one, two = (p.derivatives(at=at, of=of) for p in (eager, traced))
+            assert two.engine == engine
             np.testing.assert_allclose(one.value, two.value, rtol=1e-13)
             for key, gradient in one.gradient.items():
                 size = float(np.max(np.abs(gradient), initial=1e-9))

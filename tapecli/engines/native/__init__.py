@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tapecli.core import Array
-from tapecli.engines.native import build, cache
+from tapecli.engines import How
+from tapecli.engines.native import build, cache, recurrences
 from tapecli.engines.native.host import host
 from tapecli.engines.native.lower import written_out
-from tapecli.engines.native.module import Module, Step, Writer
+from tapecli.engines.native.module import Module, Step
 from tapecli.engines.native.plan import Plan
-from tapecli.engines.native.program import Program
+from tapecli.engines.native.program import Program, Steps
+from tapecli.engines.native.recurrences import Repeat
+from tapecli.engines.native.writer import Writer
 from tapecli.engines.traced import Traced
 from tapecli.errors import TapeWarning
 from tapecli.graph import Node
@@ -44,6 +47,7 @@ class Text(NamedTuple):
     module: Module
     steps: list[Step]
     where: dict[int, int]
+    repeat: Repeat | None
 
 
 def ready(quiet: bool = False) -> bool:
@@ -67,11 +71,8 @@ _told: list[str] = []
 
 def written(traced: Traced) -> Text:
     """The LLVM text of a traced function."""
-    machine = host()
-    assert machine is not None
-    dtype = np.dtype(traced.dtype)
-    outputs, inputs = written_out(traced.outputs, traced.inputs, dtype)
-    module = Module(SCALARS[dtype.name], machine.bytes // dtype.itemsize, machine.attributes)
+    outputs, inputs = written_out(traced.outputs, traced.inputs, traced.dtype)
+    module = _module(traced)
     plan = Plan(outputs)
     entries = {node.index: module.slot("input", node.size) for node in inputs if node is not None}
     writer = Writer(module, plan, entries)
@@ -82,24 +83,53 @@ def written(traced: Traced) -> Text:
     if all(step.what == "pass" for step in steps):
         writer.driver("run")
         names.append("run")
-    return Text(module.text, names, outputs, inputs, module, steps, writer.slots)
+    return Text(module.text, names, outputs, inputs, module, steps, writer.slots, None)
 
 
-def there(traced: Traced) -> bool:
-    """Whether the cache has the machine code of a traced function."""
+def repeated(traced: Traced) -> Text | None:
+    """The LLVM text of a traced step that is repeated on a state; None where a part of it is left to NumPy.
+
+    The function's arguments are the state; its results are the next state and, last, whether to stop.
+    """
+    outputs, inputs = written_out(traced.outputs, traced.inputs, traced.dtype)
+    module = _module(traced)
+    if not recurrences.all_compiled(outputs, module.scalar):
+        return None
+    shapes = [node.shape for node in outputs[:-1]]
+    repeat = recurrences.repeat(Writer(module, Plan(()), {}), outputs, inputs, shapes)
+    return Text(module.text, [repeat.name], outputs, inputs, module, [], {}, repeat)
+
+
+def _module(traced: Traced) -> Module:
     machine = host()
     assert machine is not None
-    return cache.there(build.key_of(written(traced).text, machine))
+    dtype = np.dtype(traced.dtype)
+    return Module(SCALARS[dtype.name], machine.bytes // dtype.itemsize, machine.attributes)
 
 
-def program(traced: Traced) -> Made:
+def loaded(made: Text, how: How) -> Any:
+    """The machine code of a text, from the cache or compiled."""
+    machine = host()
+    assert machine is not None
+    return build.load(made.text, made.names, machine, how.cache)
+
+
+def there(made: Text, how: How) -> bool:
+    """Whether the cache has the machine code of a text."""
+    machine = host()
+    assert machine is not None
+    return how.cache and cache.there(build.key_of(made.text, machine))
+
+
+def compiled(traced: Traced, how: How) -> Made:
     """A traced function as machine code, from the cache or compiled."""
-    machine = host()
-    assert machine is not None
-    made = written(traced)
-    loaded = build.load(made.text, made.names, machine)
-    result = Program(made, np.dtype(traced.dtype), loaded)
+    return made_of(written(traced), traced, how)
+
+
+def made_of(text: Text, traced: Traced, how: How) -> Made:
+    """The same, where its text is written already."""
+    result = Program(text, traced.dtype, loaded(text, how), how.threads)
     return Made(result.run, 1, result)
 
 
-__all__ = ["Any", "Made", "Text", "program", "ready", "there", "written"]
+__all__ = ["Made", "Steps", "Text", "compiled", "loaded", "made_of", "ready", "repeated", "there", "written"]

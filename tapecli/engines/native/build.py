@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from tapecli.engines.native import cache
@@ -82,29 +82,30 @@ def key_of(text: str, machine: Host) -> str:
 
 @lru_cache(maxsize=1)
 def llvm_version() -> str:
-    """The version of llvmlite, without importing it (that alone would take longer than all the rest); raises ImportError
-    where it is missing."""
+    """The version of llvmlite, without importing it (that alone would take longer than all the rest). Raises
+    ImportError where it is missing."""
     from importlib.util import find_spec
 
     spec = find_spec("llvmlite")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError("llvmlite is not installed")
-    package = Path(next(iter(spec.submodule_search_locations)))
-    found = sorted(package.parent.glob("llvmlite-*.dist-info"))
+    beside = os.listdir(os.path.dirname(next(iter(spec.submodule_search_locations))))
+    found = sorted(name for name in beside if name.startswith("llvmlite-") and name.endswith(".dist-info"))
     if found:
-        return found[-1].name
+        return found[-1]
     import llvmlite
 
     return str(llvmlite.__version__)
 
 
-def load(text: str, names: Sequence[str], machine: Host) -> Jit | Image:
+def load(text: str, names: Sequence[str], machine: Host, cached: bool) -> Jit | Image:
     """The functions `names` of a module, ready to run: from the cache where it has them, else compiled."""
-    key = key_of(text, machine)
-    content = cache.fetch(key)
+    key = key_of(text, machine) if cached else ""
+    content = cache.fetch(key) if cached else None
     if content is None:
         content = compiled(text)
-        cache.keep(key, content)
+        if cached:
+            cache.keep(key, content)
     if sys.platform == "linux" and machine.key.split()[1] in ("x86_64", "amd64"):
         try:
             return Image(content)
@@ -113,7 +114,7 @@ def load(text: str, names: Sequence[str], machine: Host) -> Jit | Image:
     return Jit(content, names)
 
 
-def callable_at(address: int) -> Any:
-    """A function of compiled code that gives nothing back; its arguments are ctypes values. The call releases the
-    interpreter's lock."""
-    return ctypes.CFUNCTYPE(None)(address)
+def callable_at(address: int, result: Any = None) -> Any:
+    """A function of compiled code; its arguments are ctypes values, its result of the ctypes type `result` (nothing
+    without one). The call releases the interpreter's lock."""
+    return ctypes.CFUNCTYPE(result)(address)

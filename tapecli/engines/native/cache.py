@@ -7,33 +7,35 @@ folder cannot be used, code is compiled again.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import stat
-import tempfile
-from pathlib import Path
+
+try:  # where CPython has it: importing hashlib loads OpenSSL, which takes longer than all the rest
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
 
 #: Raised when the meaning of an entry changes.
 VERSION = "1"
+#: The length of digests in bytes.
+DIGEST = 32
 #: The largest size of the folder, in bytes; beyond it the entries that were used longest ago go.
 LIMIT = 256 * 1024 * 1024
 
-#: Whether the cache is used at all (`--no-cache`).
-enabled = True
 
-
-def folder() -> Path:
+def folder() -> str:
     """Where entries lie: TAPECLI_CACHE, or the user's folder for caches."""
     named = os.environ.get("TAPECLI_CACHE")
     if named:
-        return Path(named)
+        return named
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "tapecli"
+    return os.path.join(base, "tapecli")
 
 
 def key_of(*parts: str) -> str:
     """The name of an entry: a digest of all that it depends on."""
-    digest = hashlib.sha256(VERSION.encode())
+    digest = blake2b(VERSION.encode(), digest_size=DIGEST)
     for part in parts:
         data = part.encode()
         digest.update(str(len(data)).encode() + b":" + data)
@@ -49,13 +51,11 @@ def _mine(status: os.stat_result) -> bool:
 
 def fetch(key: str) -> bytes | None:
     """The object of a key, or None where there is no sound one."""
-    if not enabled:
-        return None
-    path = folder() / key
+    path = os.path.join(folder(), key)
     try:
         if not _mine(os.stat(folder())):
             return None
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(file.fileno())
             if not (stat.S_ISREG(status.st_mode) and _mine(status)):
@@ -63,35 +63,33 @@ def fetch(key: str) -> bytes | None:
             content = file.read()
     except OSError:
         return None
-    digest, body = content[:32], content[32:]
-    if not body or hashlib.sha256(key.encode() + body).digest() != digest:
+    digest, body = content[:DIGEST], content[DIGEST:]
+    if not body or blake2b(key.encode() + body, digest_size=DIGEST).digest() != digest:
         return None
-    try:
+    with contextlib.suppress(OSError):
         os.utime(path)
-    except OSError:
-        pass
     return body
 
 
 def there(key: str) -> bool:
     """Whether there is an entry, sound or not."""
-    return enabled and (folder() / key).is_file()
+    return os.path.isfile(os.path.join(folder(), key))
 
 
 def keep(key: str, body: bytes) -> None:
     """Writes an entry, whole or not at all."""
-    if not enabled:
-        return
     place = folder()
     try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.makedirs(place, mode=0o700, exist_ok=True)
         if not _mine(os.stat(place)):
             return
+        import tempfile  # late: it starts slowly, and is wanted only where something was compiled
+
         handle, temporary = tempfile.mkstemp(dir=place, prefix=".new-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(key.encode() + body).digest() + body)
-            os.replace(temporary, place / key)
+                file.write(blake2b(key.encode() + body, digest_size=DIGEST).digest() + body)
+            os.replace(temporary, os.path.join(place, key))
         except BaseException:
             os.unlink(temporary)
             raise
@@ -100,7 +98,7 @@ def keep(key: str, body: bytes) -> None:
         return
 
 
-def _trim(place: Path) -> None:
+def _trim(place: str) -> None:
     """Removes the entries used longest ago where there are too many."""
     entries = [(e.stat().st_mtime, e.stat().st_size, e.path) for e in os.scandir(place) if e.is_file()]
     total = sum(size for _, size, _ in entries)

@@ -1,7 +1,7 @@
 """Loads an object file of x86-64 Linux without LLVM: the way that starts at once where code was compiled before.
 
-Only what our own modules contain is known: code and constants that refer to each other by distance. Whatever else stands
-in a file is refused, and the caller takes LLVM's loader.
+Only what our own modules contain is known: code and constants that refer to each other by distance. Whatever else
+stands in a file is refused, and the caller takes LLVM's loader.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -23,6 +24,19 @@ def bits_of(value: float, scalar: str) -> str:
         except OverflowError:
             value = float("inf") if value > 0 else float("-inf")
     return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+
+
+@lru_cache(maxsize=1)
+def fused() -> bool:
+    """Whether this machine has fused instructions."""
+    from tapecli.engines.native.host import host
+
+    machine = host()
+    return machine is not None and machine.fused
+
+
+#: Instructions that are not the same when they stand a second time.
+IMPURE = ("load", "alloca", "phi")
 
 
 class Val:
@@ -129,6 +143,10 @@ class Val:
         """A mask; true where a float is nan."""
         return self._compared(other, "une", "ne")
 
+    def above(self, other: Any) -> Val:
+        """Whether an integer is greater, both read without sign."""
+        return self._compared(other, "ogt", "ugt")
+
 
 class Code:
     """The body of one function: lines of text, fresh names, and the label of the block that is being written."""
@@ -138,6 +156,7 @@ class Code:
         self.module = module
         self.label = "entry"
         self._names = count(1)
+        self._known: dict[Any, Any] = {}
         self.declared: set[str] = set()
 
     def part(self, label: str) -> Code:
@@ -155,23 +174,48 @@ class Code:
         return f"{stem}{next(self._names)}"
 
     def emit(self, text: str, scalar: str, lanes: int = 1) -> Val:
-        """An instruction with a result."""
+        """An instruction with a result. One that only computes is written once: the same again has the same result."""
+        known = self._known.get(text)
+        if known is not None:
+            return Val(self, known, scalar, lanes)
         name = f"%{self.fresh()}"
         self.lines.append(f"  {name} = {text}")
+        if not text.startswith(IMPURE) and "@llvm.masked" not in text:
+            self._known[text] = name
         return Val(self, name, scalar, lanes)
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """`make()`, or what it gave before in this stretch of code. For what has branches of its own."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
 
     def do(self, text: str) -> None:
         """An instruction without a result."""
         self.lines.append(f"  {text}")
 
-    def block(self, label: str) -> None:
-        """Begins a block."""
+    def block(self, label: str, known: dict[Any, Any] | None = None) -> None:
+        """Begins a block; `known` is what was computed in blocks that always come before it."""
         self.lines.append(f"{label}:")
         self.label = label
+        self._known = dict(known or {})
 
     def declare(self, text: str) -> None:
         """Declares a function of LLVM's own, once per module."""
         self.declared.add(text)
+
+    def words(self, name: str, values: Sequence[int]) -> Val:
+        """The address of a constant array of 64-bit integers, which the module has once."""
+        size = len(values)
+        listed = ", ".join(f"i64 {(v + 2**63) % 2**64 - 2**63}" for v in values)
+        self.declare(f"@{name} = internal unnamed_addr constant [{size} x i64] [{listed}]")
+        return Val(self, f"@{name}", "ptr", 1)
+
+    @property
+    def fused(self) -> bool:
+        """Whether the processor that the code is for has instructions for `x*y + z` with one rounding."""
+        known = getattr(self.module, "fused", None)
+        return fused() if known is None else bool(known)
 
     def constant(self, value: Any, scalar: str, lanes: int = 1) -> Val:
         """A number in every lane."""
@@ -183,7 +227,7 @@ class Code:
             width = int(scalar[1:])
             text = str((int(value) + (1 << width - 1)) % (1 << width) - (1 << width - 1))
         if lanes > 1:
-            text = "<" + ", ".join([f"{scalar} {text}"] * lanes) + ">"
+            text = f"splat ({scalar} {text})"
         return Val(self, text, scalar, lanes)
 
     def intrinsic(self, name: str, result: str, *args: Val) -> Val:
@@ -215,21 +259,70 @@ class Code:
 
     def branch(self, condition: Val, yes: Callable[[], Sequence[Val]], no: Callable[[], Sequence[Val]]) -> list[Val]:
         """The values of `yes()` where a scalar condition holds, else those of `no()`: only one of them is run."""
-        here = self.fresh("b")
+        here, known = self.fresh("b"), self._known
         self.do(f"br {condition.typed}, label %{here}.yes, label %{here}.no")
-        self.block(f"{here}.yes")
+        self.block(f"{here}.yes", known)
         first = yes()
         from_yes = self.label
         self.do(f"br label %{here}.end")
-        self.block(f"{here}.no")
+        self.block(f"{here}.no", known)
         second = no()
         from_no = self.label
         self.do(f"br label %{here}.end")
-        self.block(f"{here}.end")
+        self.block(f"{here}.end", known)
         return [
             self.emit(f"phi {a.type} [ {a.name}, %{from_yes} ], [ {b.name}, %{from_no} ]", a.scalar, a.lanes)
             for a, b in zip(first, second, strict=True)
         ]
+
+    def each_lane(self, f: Callable[..., Sequence[Val]], args: Sequence[Val], results: Sequence[str]) -> list[Val]:
+        """`f` on the single lanes of `args`, one after another in a loop; `results` are the scalar types of what it
+        gives. For what is needed so seldom that short code counts more than speed."""
+        lanes = args[0].lanes
+        if lanes == 1:
+            return list(f(*args))
+        here, before = self.fresh("l"), self.label
+        ends = [f"<{lanes} x {scalar}>" for scalar in results]
+        counter, after = f"%{here}.i", f"%{here}.next"
+        carried = [Val(self, f"%{here}.r{k}", scalar, lanes) for k, scalar in enumerate(results)]
+        self.do(f"br label %{here}")
+        self.block(here)
+        at = len(self.lines)
+        single = [self.emit(f"extractelement {x.typed}, i64 {counter}", x.scalar) for x in args]
+        found = [
+            self.emit(f"insertelement {c.typed}, {v.typed}, i64 {counter}", c.scalar, lanes)
+            for c, v in zip(carried, f(*single), strict=True)
+        ]
+        last = self.label
+        heads = [f"  {counter} = phi i64 [ 0, %{before} ], [ {after}, %{last} ]"]
+        heads += [
+            f"  {c.name} = phi {end} [ zeroinitializer, %{before} ], [ {v.name}, %{last} ]"
+            for c, v, end in zip(carried, found, ends, strict=True)
+        ]
+        self.lines[at:at] = heads
+        self.lines.append(f"  {after} = add i64 {counter}, 1")
+        more = self.emit(f"icmp ult i64 {after}, {lanes}", "i1")
+        self.do(f"br i1 {more.name}, label %{here}, label %{here}.end")
+        self.block(f"{here}.end")
+        return found
+
+    def repeat(self, start: Sequence[Val], more: Callable[..., Val], step: Callable[..., Sequence[Val]]) -> list[Val]:
+        """The scalars `start` changed by `step(*values)` as long as `more(*values)`."""
+        here, before = self.fresh("w"), self.label
+        carried = [Val(self, f"%{here}.c{k}", v.scalar, 1) for k, v in enumerate(start)]
+        self.do(f"br label %{here}")
+        self.block(here)
+        at = len(self.lines)
+        self.do(f"br {more(*carried).typed}, label %{here}.do, label %{here}.end")
+        self.block(f"{here}.do")
+        after = step(*carried)
+        self.lines[at:at] = [
+            f"  {c.name} = phi {c.type} [ {v.name}, %{before} ], [ {w.name}, %{self.label} ]"
+            for c, v, w in zip(carried, start, after, strict=True)
+        ]
+        self.do(f"br label %{here}")
+        self.block(f"{here}.end")
+        return carried
 
 
 class Lanes:
@@ -254,6 +347,11 @@ class Lanes:
 
     def lift(self, x: Any) -> Val:
         return x if isinstance(x, Val) else self.const(x)
+
+    def once(self, f: Callable[..., Any], *args: Any) -> Any:
+        """`f(self, *args)`, shared with whoever has asked for the same before; `args` are values and pairs of them."""
+        names = [tuple(v.name for v in (x if isinstance(x, tuple) else (x,))) for x in args]
+        return self.code.once((f, self.scalar, self.lanes, *names), lambda: f(self, *args))
 
     # ---- masks
 
@@ -284,15 +382,31 @@ class Lanes:
         """`x` with the sign of `y`."""
         return self.code.intrinsic("copysign", self.scalar, self.lift(x), y)
 
+    @property
+    def fused(self) -> bool:
+        """Whether `fma` is an instruction."""
+        return self.code.fused
+
     def floor(self, x: Val) -> Val:
-        return self.code.intrinsic("floor", self.scalar, x)
+        if self.fused:
+            return self.code.intrinsic("floor", self.scalar, x)
+        whole = self.rint(x)
+        return self.copysign(self.select(whole > x, whole - 1.0, whole), x)
 
     def ceil(self, x: Val) -> Val:
-        return self.code.intrinsic("ceil", self.scalar, x)
+        if self.fused:
+            return self.code.intrinsic("ceil", self.scalar, x)
+        whole = self.rint(x)
+        return self.copysign(self.select(whole < x, whole + 1.0, whole), x)
 
     def rint(self, x: Val) -> Val:
         """The nearest whole number, halves to even."""
-        return self.code.intrinsic("roundeven", self.scalar, x)
+        if self.fused:
+            return self.code.intrinsic("roundeven", self.scalar, x)
+        # processors without fused instructions may lack those that round, too, and LLVM would call the C library
+        whole = 2.0**52 if self.scalar == "double" else 2.0**23
+        a = self.abs(x)
+        return self.select(a < whole, self.copysign((a + whole) - whole, x), x)
 
     def fma(self, x: Any, y: Any, z: Any) -> Val:
         """`x*y + z` with one rounding, on every host (slow where the host has no such instruction)."""
@@ -303,11 +417,20 @@ class Lanes:
         return self.code.intrinsic("fmuladd", self.scalar, self.lift(x), self.lift(y), self.lift(z))
 
     def poly(self, x: Val, coefficients: Sequence[float]) -> Val:
-        """The polynomial of ascending `coefficients` by Horner's scheme."""
-        result = self.const(coefficients[-1])
-        for c in reversed(coefficients[:-1]):
-            result = self.mad(result, x, c)
-        return result
+        """The polynomial of ascending `coefficients`: by Horner's scheme where it is short, else by Estrin's,
+        whose instructions wait less for each other (G. Estrin, 1960)."""
+        if len(coefficients) <= 4:
+            result = self.const(coefficients[-1])
+            for c in reversed(coefficients[:-1]):
+                result = self.mad(result, x, c)
+            return result
+        terms: list[Any] = list(coefficients)
+        while len(terms) > 1:
+            paired = [self.mad(high, x, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
+            terms = paired + terms[2 * len(paired) :]
+            if len(terms) > 1:
+                x = x * x
+        return self.lift(terms[0])
 
     # ---- the bits of floats
 
@@ -351,7 +474,8 @@ class Lanes:
         values = [self.lift(x) for x in args]
         if self.inline:
             return FUNCTIONS[name](self, *values)
-        return self.code.module.function_call(self, name, values)
+        result: Val = self.code.module.function_call(self, name, values)
+        return result
 
     def __getattr__(self, name: str) -> Callable[..., Val]:
         """`b.exp(x)` is `b.call("exp", x)`."""

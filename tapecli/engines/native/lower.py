@@ -1,4 +1,4 @@
-"""What is done to a graph before it is planned: ops written out in others, and what each node then is to the planner."""
+"""Before a graph is planned: ops written out in others, and what each node then is to the planner."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def domain_points(shape: Shape) -> Coords:
 
 
 def thin(node: Node) -> bool:
-    """Whether a reshaping only adds or takes away dimensions of one entry."""
-    return isinstance(node.op.native, View) and effective(node.shape) == effective(node.args[0].shape)
+    """Whether a node only adds or takes away dimensions of one entry."""
+    return isinstance(node.op.native, (View, Reduces)) and effective(node.shape) == effective(node.args[0].shape)
 
 
 def moves(node: Node) -> bool:
@@ -111,17 +111,24 @@ def kind(node: Node) -> str:
     if node.op.kind == "elementwise":
         return "elementwise"
     names = {View: "view", Reduces: "reduces", Pieces: "pieces", Scatters: "scatters", Repeats: "repeats"}
-    return names[type(native)]
+    return names.get(type(native), "outside")
+
+
+def seen_through(node: Node) -> Node:
+    """The node of whose memory NumPy sees `node` as a view."""
+    while (isinstance(node.op.native, Moves) and node.op.native.view) or isinstance(node.op.native, View):
+        node = node.args[0]
+    return node
 
 
 @cache
-def _weight(op: Op, params: tuple[Any, ...], arity: int) -> int:
+def _weight(op: Op, params: tuple[Any, ...], arity: int) -> tuple[int, int]:
     code = Code(_Counter())
     lanes = Lanes(code, "double", 4, inline=False)
     code.module.calls = 0
-    args = [lanes.code.emit("x", "double", 4) for _ in range(arity)]
+    args = [lanes.code.emit(f"x{k}", "double", 4) for k in range(arity)]
     op.native(lanes, *args, **dict(params))
-    return len(code.lines) - arity + CALL * code.module.calls
+    return len(code.lines) - arity + CALL * code.module.calls, code.module.calls
 
 
 class _Counter:
@@ -136,7 +143,12 @@ class _Counter:
 
 def weight(node: Node) -> int:
     """About how many instructions an elementwise node takes."""
-    return _weight(node.op, tuple(node.params.items()), len(node.args))
+    return _weight(node.op, tuple(node.params.items()), len(node.args))[0]
+
+
+def calls(node: Node) -> int:
+    """How many functions of the vector library an elementwise node takes."""
+    return _weight(node.op, tuple(node.params.items()), len(node.args))[1]
 
 
 def cheap(node: Node) -> bool:

@@ -1,27 +1,19 @@
-"""A plan as the text of an LLVM module, and the list of the memory that it runs in.
-
-Every function takes `ctx`, an array of pointers to all memory by slot, so that one program serves all points; `scratch`,
-memory of the calling thread alone; and, for passes, the blocks to run.
-"""
+"""A module of LLVM text that is being written: its functions, and the list of the memory that they work on."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tapecli.core import Array, Shape
+from tapecli.core import Array
 from tapecli.engines.native.ir import Code, Lanes, Val
-from tapecli.engines.native.lower import kind
-from tapecli.engines.native.nest import Nest, Place, strides_of
-from tapecli.engines.native.plan import Pass, Plan, Task
-from tapecli.graph import INPUT, LITERAL, Node
+from tapecli.graph import Node
 from tapecli.ops.lowering import Table
 
 
 class Slot(NamedTuple):
-    """One entry of `ctx`. `what` is input, literal, table, value, partials, or pointer (set by the code itself); `content`
-    the array of what is known beforehand."""
+    """One entry of `ctx`. `what` is input, literal, table, value, partials, or pointer (set by the code itself);
+    `content` the array of what is known beforehand."""
 
     what: str
     size: int
@@ -29,13 +21,15 @@ class Slot(NamedTuple):
 
 
 class Module:
-    """Functions, declarations and slots of one program. `scalar` is LLVM's float type, `width` the host's lanes of it."""
+    """Functions, declarations and slots of one program. `scalar` is LLVM's float type, `width` the host's lanes."""
 
     def __init__(self, scalar: str, width: int, attributes: str) -> None:
         self.scalar = scalar
         self.width = width
         self.attributes = attributes
         self.functions: list[str] = []
+        #: what people are told before a function, by its name; not part of the program
+        self.remarks: dict[str, list[str]] = {}
         self.declared: set[str] = set()
         self.slots: list[Slot] = []
         self.scratch = 0
@@ -51,6 +45,15 @@ class Module:
     @property
     def text(self) -> str:
         return "\n".join([*self.functions, *sorted(self.declared)]) + "\n"
+
+    @property
+    def annotated(self) -> str:
+        """The text with its remarks, for people."""
+        lines = []
+        for function in self.functions:
+            name = function.partition("(")[0].rpartition("@")[2]
+            lines += ["", *[f"; {remark}" for remark in self.remarks.get(name, ())], function]
+        return "\n".join([*lines, "", *sorted(self.declared)]) + "\n"
 
     def slot(self, what: str, size: int, content: Array | None = None) -> int:
         self.slots.append(Slot(what, size, content))
@@ -82,7 +85,8 @@ class Module:
             own = Lanes(code, lanes.scalar, lanes.lanes, inline=True)
             args = [Val(code, f"%x{k}", v.scalar, v.lanes) for k, v in enumerate(values)]
             result = FUNCTIONS[name](own, *args)
-            head = f"define internal {result.type} {self._library[key]}({', '.join(a.typed for a in args)}) {self.attributes}"
+            takes = ", ".join(a.typed for a in args)
+            head = f"define internal {result.type} {self._library[key]}({takes}) {self.attributes}"
             self.functions.append("\n".join([head + " {", "entry:", *code.lines, f"  ret {result.typed}", "}"]))
             self.declared |= code.declared
         text = ", ".join(v.typed for v in values)
@@ -93,10 +97,11 @@ class Module:
 class Function:
     """A function that is being written: its allocations, and the site at its entry."""
 
-    def __init__(self, module: Module, name: str, parameters: str) -> None:
+    def __init__(self, module: Module, name: str, parameters: str, result: str = "void") -> None:
         self.module = module
         self.name = name
         self.parameters = parameters
+        self.result = result
         self.entry = Code(module)
         self.entry.declared = module.declared
         self.allocations: list[str] = []
@@ -115,6 +120,10 @@ class Function:
             known = self._pointers[slot] = self.entry.emit(f"load ptr, ptr {at.name}", "ptr")
         return known
 
+    def place(self, slot: int, pointer: Val) -> None:
+        """Lets a slot stand for other memory from here on."""
+        self._pointers[slot] = pointer
+
     def scratch(self, offset: int) -> Val:
         key = ("scratch", offset)
         known = self._pointers.get(key)
@@ -122,15 +131,17 @@ class Function:
             known = self._pointers[key] = self.entry.emit(f"getelementptr i8, ptr %scratch, i64 {offset}", "ptr")
         return known
 
-    def close(self) -> None:
+    def close(self, result: Val | None = None) -> None:
         """Adds the function to its module."""
-        head = f"define void @{self.name}({self.parameters}) {self.module.attributes} {{"
-        lines = [head, "entry:", *self.allocations, *self.entry.lines, "  ret void", "}"]
+        head = f"define {self.result} @{self.name}({self.parameters}) {self.module.attributes} {{"
+        back = "void" if result is None else result.typed
+        lines = [head, "entry:", *self.allocations, *self.entry.lines, f"  ret {back}", "}"]
         self.module.functions.append("\n".join(lines))
 
 
 class Step(NamedTuple):
-    """One step of a program: a pass of compiled code (`name`, `blocks`, the functions to call), or an op that NumPy runs."""
+    """One step of a program: a pass of compiled code (the functions `name` and `finish`, the number of `blocks`), or
+    an op that NumPy runs ("outside"). `work` is about how many instructions on one number it takes."""
 
     what: str
     name: str
@@ -138,221 +149,6 @@ class Step(NamedTuple):
     finish: str | None
     node: Node | None
     work: float
-
-
-class Writer:
-    """Writes the functions of one plan into a module. `inputs` are the slots of the input leaves."""
-
-    def __init__(self, module: Module, plan: Plan, inputs: dict[int, int]) -> None:
-        self.module = module
-        self.plan = plan
-        self.slots: dict[int, int] = dict(inputs)
-        self.locals: dict[int, tuple[int, int]] = {}
-        self.steps: list[Step] = []
-        for node in plan.stored.values():
-            self.slots.setdefault(node.index, module.slot("value", node.size))
-
-    def slot(self, node: Node) -> int:
-        """The slot of what lies in memory."""
-        node = Plan.root(node)
-        if node.index not in self.slots:
-            assert node.op is LITERAL, node
-            self.slots[node.index] = self.module.slot("literal", node.size, node.params["value"])
-        return self.slots[node.index]
-
-    def write(self) -> list[Step]:
-        for p in self.plan.passes:
-            if p.alone is not None:
-                self._alone(p.alone)
-            else:
-                self._pass(p)
-        return self.steps
-
-    def _alone(self, task: Task) -> None:
-        from tapecli.engines.native import special
-
-        step = special.write(self, task)
-        for arg in task.node.args:
-            self.slot(arg)
-        self.steps.append(step)
-
-    # ---- a pass
-
-    def _pass(self, p: Pass) -> None:
-        module = self.module
-        name = module.name("pass")
-        function = Function(module, name, "ptr %ctx, ptr %scratch, i64 %b0, i64 %b1")
-        block, blocks = p.block, p.blocks
-        partials = self._partials(p)
-        for task in p.tasks:
-            if task.node.index in self.plan.local and task.node.index not in self.locals:
-                inner = task.node.size // p.rows if p.rows else task.node.size
-                self.locals[task.node.index] = (module.reserve(block * inner), block)
-        if p.rows is None:
-            self._stages(p, function, [function.entry, function.entry], None, partials, None)
-        else:
-            self._blocks(p, function, block, partials)
-        function.close()
-        finish = self._finish(p, partials, blocks) if blocks > 1 and partials else None
-        self.steps.append(Step("pass", name, blocks, finish, None, _work(p)))
-
-    def _blocks(self, p: Pass, function: Function, block: int, partials: dict[int, tuple[int, int]]) -> None:
-        entry = function.entry
-        counter = function.allocate("i64")
-        site = entry.part("B.body")
-        b = site.emit(f"load i64, ptr {counter.name}", "i64")
-        r0 = b * block
-        assert p.rows is not None
-        if p.blocks == 1:
-            r0, r1 = site.constant(0, "i64"), site.constant(p.rows, "i64")
-        else:
-            top = r0 + block
-            over = top > p.rows
-            r1 = Lanes(site, "double", 1).select(over, site.constant(p.rows, "i64"), top)
-        self._stages(p, function, [entry, site], (r0, r1), partials, b)
-        entry.do(f"store i64 %b0, ptr {counter.name}")
-        entry.do("br label %B.head")
-        entry.block("B.head")
-        now = entry.emit(f"load i64, ptr {counter.name}", "i64")
-        more = entry.emit(f"icmp slt i64 {now.name}, %b1", "i1")
-        entry.do(f"br i1 {more.name}, label %B.body, label %B.exit")
-        entry.block("B.body")
-        entry.append(site)
-        after = entry.emit(f"load i64, ptr {counter.name}", "i64") + 1
-        entry.do(f"store i64 {after.name}, ptr {counter.name}")
-        entry.do("br label %B.head")
-        entry.block("B.exit")
-
-    def _stages(
-        self,
-        p: Pass,
-        function: Function,
-        sites: list[Code],
-        rows: tuple[Val, Val] | None,
-        partials: dict[int, tuple[int, int]],
-        block: Val | None,
-    ) -> None:
-        pointers: dict[int, Val] = {}
-
-        def partial(task: Task) -> Val:
-            """Where the sums of this block go."""
-            slot, size = partials[task.node.index]
-            if slot not in pointers:
-                assert block is not None
-                base = function.pointer(slot)
-                at = Val(sites[1], block.name, "i64", 1) * size
-                pointers[slot] = sites[1].emit(
-                    f"getelementptr {self.module.scalar}, ptr {base.name}, i64 {at.name}", "ptr"
-                )
-            return pointers[slot]
-
-        def place(node: Node) -> Place:
-            root = Plan.root(node)
-            if root.index in self.locals and root.index not in self.slots:
-                return Place(function.scratch(self.locals[root.index][0]), strides_of(node.shape), True)
-            return Place(function.pointer(self.slot(node)), strides_of(node.shape), False)
-
-        def target(task: Task) -> Place | None:
-            node = task.node
-            if task.what == "piece":
-                return self._piece(function, task)
-            if task.node.index in partials:
-                return Place(partial(task), strides_of(node.shape), False)
-            if node.index in self.slots or node.index in self.locals:
-                return place(node)
-            return None
-
-        for stage in p.stages:
-            Nest(
-                self.plan,
-                stage,
-                self.module.scalar,
-                self.module.width,
-                sites[:2],
-                function.allocate,
-                place,
-                target,
-                lambda table: function.pointer(self.module.table(table)),
-                rows,
-            ).write()
-
-    def _piece(self, function: Function, task: Task) -> Place:
-        node = task.node
-        axis = node.op.native.axis(node.params)
-        strides = strides_of(node.shape)
-        before = sum(arg.shape[axis] for arg in node.args[: task.part])
-        return Place(function.pointer(self.slots[node.index]), strides, False, before * strides[axis])
-
-    # ---- sums over blocks
-
-    def _partials(self, p: Pass) -> dict[int, tuple[int, int]]:
-        """The slot of each crossing reduction's block sums, and how many entries a block has of them."""
-        if p.blocks == 1:
-            return {}
-        found = {}
-        for task in p.tasks:
-            if task.what == "reduces" and task.crossing:
-                size = max(task.node.size, 1)
-                found[task.node.index] = (self.module.slot("partials", size * p.blocks), size)
-        return found
-
-    def _finish(self, p: Pass, partials: dict[int, tuple[int, int]], blocks: int) -> str:
-        """A function that adds up the sums of blocks, with compensation (Neumaier, ZAMM 54, 1974)."""
-        name = self.module.name("finish")
-        function = Function(self.module, name, "ptr %ctx, ptr %scratch")
-        for task in p.tasks:
-            if task.node.index in partials:
-                slot, size = partials[task.node.index]
-                self._combine(function, task, function.pointer(slot), size, blocks)
-        function.close()
-        return name
-
-    def _combine(self, function: Function, task: Task, partial: Val, size: int, blocks: int) -> None:
-        site, scalar = function.entry, self.module.scalar
-        out = function.pointer(self.slots[task.node.index])
-        total, rest = function.allocate(scalar), function.allocate(scalar)
-        combine = task.node.op.native.combine
-        start = site.constant(task.node.op.native.start, scalar)
-
-        def entry(j: Val) -> None:
-            site.do(f"store {start.typed}, ptr {total.name}")
-            site.do(f"store {site.constant(0.0, scalar).typed}, ptr {rest.name}")
-
-            def add(b: Val) -> None:
-                at = b * size + j
-                pointer = site.emit(f"getelementptr {scalar}, ptr {partial.name}, i64 {at.name}", "ptr")
-                x = site.emit(f"load {scalar}, ptr {pointer.name}", scalar)
-                s = site.emit(f"load {scalar}, ptr {total.name}", scalar)
-                lanes = Lanes(site, scalar, 1)
-                if combine is not None:
-                    site.do(f"store {combine(lanes, s, x).typed}, ptr {total.name}")
-                    return
-                c = site.emit(f"load {scalar}, ptr {rest.name}", scalar)
-                after = s + x
-                part = after - s
-                lost = (s - (after - part)) + (x - part)
-                site.do(f"store {after.typed}, ptr {total.name}")
-                site.do(f"store {(c + lost).typed}, ptr {rest.name}")
-
-            loop(function, blocks, add)
-            lanes = Lanes(site, scalar, 1)
-            s = site.emit(f"load {scalar}, ptr {total.name}", scalar)
-            c = site.emit(f"load {scalar}, ptr {rest.name}", scalar)
-            finite = (c - c).eq(0.0)  # of infinite sums nothing was lost
-            result = s if combine is not None else lanes.select(finite, s + c, s)
-            pointer = site.emit(f"getelementptr {scalar}, ptr {out.name}, i64 {j.name}", "ptr")
-            site.do(f"store {result.typed}, ptr {pointer.name}")
-
-        loop(function, size, entry)
-
-    def driver(self, name: str) -> None:
-        """A function that runs all passes, one after the other, where nothing is left to NumPy."""
-        function = Function(self.module, name, "ptr %ctx, ptr %scratch")
-        for step in self.steps:
-            function.entry.do(f"call void @{step.name}(ptr %ctx, ptr %scratch, i64 0, i64 {step.blocks})")
-            if step.finish is not None:
-                function.entry.do(f"call void @{step.finish}(ptr %ctx, ptr %scratch)")
-        function.close()
 
 
 def loop(
@@ -376,15 +172,28 @@ def loop(
     site.block(f"{name}.exit")
 
 
-def _work(p: Pass) -> float:
-    """About how many instructions a pass takes."""
-    from tapecli.engines.native.lower import weight
-
-    total = 0.0
-    for stage in p.stages:
-        each = sum(weight(task.node) if task.what == "value" else 1 for task in stage.tasks)
-        total += each * math.prod(stage.domain)
-    return total
+def load(function: Function, base: Val, at: Val, scalar: str, lanes: int = 1) -> Val:
+    """The entry (or vector) at a distance in entries, read at the end of a function."""
+    site = function.entry
+    pointer = site.emit(f"getelementptr {scalar}, ptr {base.name}, {at.typed}", "ptr")
+    typed = scalar if lanes == 1 else f"<{lanes} x {scalar}>"
+    return site.emit(f"load {typed}, ptr {pointer.name}, align {4 if scalar == 'float' else 8}", scalar, lanes)
 
 
-__all__ = ["INPUT", "Module", "Shape", "Slot", "Step", "Writer", "kind", "loop"]
+def copy(function: Function, source: Val, target: Val, count: int) -> None:
+    """Copies so many entries, at the end of a function."""
+    module, site = function.module, function.entry
+    whole = count // module.width * module.width
+
+    def move(i: Val, lanes: int) -> None:
+        value = load(function, source, i, module.scalar, lanes)
+        pointer = site.emit(f"getelementptr {module.scalar}, ptr {target.name}, {i.typed}", "ptr")
+        site.do(f"store {value.typed}, ptr {pointer.name}, align {module.size}")
+
+    if whole:
+        loop(function, whole, lambda i: move(i, module.width), 0, module.width)
+    if whole < count:
+        loop(function, count, lambda i: move(i, 1), whole)
+
+
+__all__ = ["Function", "Module", "Slot", "Step", "copy", "load", "loop"]

@@ -16,13 +16,20 @@ from typing import Any
 
 from tapecli.core import Shape
 from tapecli.engines.native.ir import Code, Lanes, Val
-from tapecli.engines.native.lower import domain_points, effective, kind, source, weight
+from tapecli.engines.native.lower import calls, domain_points, effective, kind, source, weight
 from tapecli.engines.native.plan import Plan, Stage, Task, Use, inlined
 from tapecli.graph import LITERAL, Node
 from tapecli.ops.lowering import Coord, Coords, Guard, broadcast_from, fixed
 
 #: Inner axes of at most this many entries together are written out, with vectors along the rows.
 UNROLL = 48
+#: At most so many vectors of the last axis, and instructions for all of them, are written out one after another.
+CHUNKS, WRITTEN_OUT = 16, 1500
+#: Functions of the vector library are written out in place in stages that have at most this many of them.
+INLINE = 80
+#: How many of the host's vectors a stage works on at once, by the greatest number of its functions: several chains of
+#: dependent instructions fill the processor, and beyond its registers they spill.
+VECTORS = ((0, 4), (2, 8), (4, 4), (math.inf, 2))
 
 
 def strides_of(shape: Shape) -> tuple[int, ...]:
@@ -47,8 +54,8 @@ class Place:
 
 
 class Nest:
-    """Writes one stage. `place(node)` and `target(task)` say where values lie; `partial(task)` where the sums of a block go;
-    `r0` and `r1` are the rows of the block."""
+    """Writes one stage. `place(node)` and `target(task)` say where values lie and where results go; `rows` are the
+    first row of the block and the one after its last."""
 
     def __init__(
         self,
@@ -74,11 +81,14 @@ class Nest:
         self.rows = rows
         self.inside = {task.node.index for task in stage.tasks if task.what == "value"}
         self.memo: dict[Any, Val] = {}
+        self.registers: dict[Any, Val] = {}
         self.depths: dict[str, int] = {}
         self.axes: dict[int, tuple[Val, int]] = {}
         self.local_row: Val | None = None
         self.vector_axis: int | None = None
         self.masked: Val | None = None
+        self.chunked = False
+        self.chunk: int | None = None
         self.assumed: dict[Guard, None] = {}
         #: how often a guard was taken for granted, and the values that rest on that: they hold in one body only
         self.assumptions = 0
@@ -103,7 +113,7 @@ class Nest:
                 if tuple(steps) != strides_of(domain):
                     return False
             for use in task.uses:
-                if use.guards or not (use.identity and effective(use.node.shape) == domain or self._uniform(use)):
+                if use.guards or not ((use.identity and effective(use.node.shape) == domain) or self._uniform(use)):
                     return False
         return True
 
@@ -113,8 +123,9 @@ class Nest:
 
     def _shape_of_loops(self, width: int) -> None:
         domain = self.stage.domain
-        heavy = sum(weight(task.node) for task in self.stage.tasks if task.what == "value") > 60
-        lanes = width * (2 if heavy else 4)
+        count = sum(calls(task.node) for task in self.stage.tasks if task.what == "value")
+        self.inline = count <= INLINE
+        lanes = width * next(vectors for most, vectors in VECTORS if count <= most)
         self.loops: list[int] = []
         if self.flat:
             self.loops = [0]
@@ -128,12 +139,27 @@ class Nest:
             lanes = width
         else:
             self.loops, extent = list(range(len(domain))), domain[-1]
+            self.chunked = self._chunkable(extent, width)
+            if self.chunked:
+                lanes = width
+        while lanes > width and 4 * lanes > extent:
+            lanes //= 2
         while lanes > 1 and lanes // 2 >= extent:
             lanes //= 2
         self.lanes = lanes
+        self.piece = min(lanes, width)
         self.extent = extent
         self.vector_axis = self.loops[-1] if self.loops else None
         self.inner = () if self.flat or self.vector_axis != 0 else tuple(range(1, len(domain)))
+
+    def _chunkable(self, extent: int, width: int) -> bool:
+        """Whether the vectors of the last axis are few enough to be written out one after another: then the sums over
+        rows stay in registers."""
+        count = -(-extent // width)
+        work = sum(weight(task.node) if task.what == "value" else 2 for task in self.stage.tasks)
+        return (
+            count <= CHUNKS and count * work <= WRITTEN_OUT and any(task.what == "reduces" for task in self.stage.tasks)
+        )
 
     def _bounds(self, axis: int) -> tuple[Val, Val]:
         base = self.sites[1]
@@ -160,6 +186,10 @@ class Nest:
 
     def _loop(self, k: int) -> None:
         axis = self.loops[k]
+        if self.chunked and k == len(self.loops) - 1:
+            self._begin(k)
+            self._chunks(axis)
+            return
         outer = self.sites[-1]
         low, high = self._bounds(axis)
         last = k == len(self.loops) - 1
@@ -176,7 +206,7 @@ class Nest:
         if axis == 0:
             self.local_row = i - low
             self.depths[self.local_row.name] = depth
-        body = self._vectors(name, i, high) if last else self._scalars(k, name, axis)
+        body = self._vectors(name, axis, low, high) if last else self._scalars(k, name, axis)
         self._leave(depth)
         self.sites.pop()
         outer.do(f"store i64 {low.name}, ptr {counter.name}")
@@ -203,16 +233,15 @@ class Nest:
         site.do(f"br label %{name}.next")
         return site
 
-    def _vectors(self, name: str, i: Val, high: Val) -> Code:
-        """The body of the loop over vectors: whole ones, and with masks those that are not."""
+    def _vectors(self, name: str, axis: int, low: Val, high: Val) -> Code:
+        """The body of the loop over vectors: whole ones, and those that are not, piece by piece with masks."""
         site = self.sites[-1]
-        depth = len(self.sites)
+        i, _ = self.axes[axis]
         self.assumed = {}
         full = site.part(f"{name}.full")
         self.sites.append(full)
-        self.masked = None
         self._body()
-        self._leave(depth)
+        self._leave(len(self.sites) - 1)
         self.sites.pop()
         full.do(f"br label %{name}.next")
         if not self._ragged() and not self.assumed:
@@ -220,15 +249,7 @@ class Nest:
             site.block(f"{name}.full")
             site.append(full)
             return site
-        part = site.part(f"{name}.part")
-        self.sites.append(part)
-        lane = self._lane_numbers()
-        self.masked = part.splat(i, self.lanes) + lane < part.splat(high, self.lanes)
-        self._body()
-        self._leave(depth)
-        self.sites.pop()
-        self.masked = None
-        part.do(f"br label %{name}.next")
+        part = self._pieces(name, axis, low, high)
         whole = i + self.lanes <= high
         for guard in self.assumed:
             first = self._position(guard.position)
@@ -241,6 +262,70 @@ class Nest:
         site.block(f"{name}.part")
         site.append(part)
         return site
+
+    def _chunks(self, axis: int) -> None:
+        """The vectors of the last axis, one after another."""
+        for chunk in self._chunk_numbers():
+            self._at_chunk(chunk)
+            before = dict(self.memo)
+            self._body()
+            self.memo = before
+        self._at_chunk(None)
+
+    def _chunk_numbers(self) -> range:
+        return range(-(-self.extent // self.lanes))
+
+    def _at_chunk(self, chunk: int | None) -> None:
+        """What follows is at a vector of the last axis, the last one masked; None: at none of them."""
+        assert self.vector_axis is not None
+        self.chunk, self.masked = chunk, None
+        if chunk is None:
+            del self.axes[self.vector_axis]
+            return
+        site = self.sites[-1]
+        self.axes[self.vector_axis] = (site.constant(chunk * self.lanes, "i64"), 0)
+        left = self.extent - chunk * self.lanes
+        if left < self.lanes:
+            bits = ", ".join(f"i1 {'true' if k < left else 'false'}" for k in range(self.lanes))
+            self.masked = Val(site, f"<{bits}>", "i1", self.lanes)
+
+    def _pieces(self, name: str, axis: int, low: Val, high: Val) -> Code:
+        """A vector that is not whole, in pieces of the host's width, with masks."""
+        site, saved = self.sites[-1], (self.lanes, self.axes[axis], self.local_row)
+        i, lanes = saved[1][0], saved[0]
+        self.lanes = self.piece
+        counter = self.allocate("i64")
+        body = site.part(f"{name}.piece")
+        self.sites.append(body)
+        depth = len(self.sites) - 1
+        at = body.emit(f"load i64, ptr {counter.name}", "i64")
+        self.axes[axis] = (at, depth)
+        self.depths[at.name] = depth
+        if axis == 0:
+            self.local_row = at - low
+            self.depths[self.local_row.name] = depth
+        self.masked = body.splat(at, self.lanes) + self._lane_numbers() < body.splat(high, self.lanes)
+        self._body()
+        self._leave(depth)
+        self.sites.pop()
+        self.masked = None
+        after = Val(body, at.name, "i64", 1) + self.lanes
+        body.do(f"store {after.typed}, ptr {counter.name}")
+        body.do(f"br label %{name}.some")
+        self.lanes, self.axes[axis], self.local_row = saved
+        part = site.part(f"{name}.part")
+        end = Val(part, i.name, "i64", 1) + lanes
+        over = end > high
+        top = Lanes(part, "double", 1).select(over, high, end)
+        part.do(f"store {i.typed}, ptr {counter.name}")
+        part.do(f"br label %{name}.some")
+        part.block(f"{name}.some")
+        now = part.emit(f"load i64, ptr {counter.name}", "i64")
+        more = now < top
+        part.do(f"br i1 {more.name}, label %{name}.piece, label %{name}.next")
+        part.block(f"{name}.piece")
+        part.append(body)
+        return part
 
     def _ragged(self) -> bool:
         """Whether a range may end within a vector."""
@@ -286,11 +371,16 @@ class Nest:
 
     def _suffix(self, task: Task) -> int:
         """The loop from which on all loops are reduced: sums are kept in registers from there."""
-        k = len(self.loops)
         axes = set(task.reduced) if not self.flat else {0}
+        last = len(self.loops) - self._keeps_chunks(task)
+        k = last
         while k and self.loops[k - 1] in axes:
             k -= 1
-        return k
+        return k if k < last else len(self.loops)
+
+    def _keeps_chunks(self, task: Task) -> bool:
+        """Whether the result has an entry for each point of a last axis whose vectors are written out."""
+        return self.chunked and self.vector_axis not in task.reduced
 
     def _first(self, task: Task) -> int:
         """The outermost loop that is reduced."""
@@ -304,20 +394,25 @@ class Nest:
         site = self.sites[-1]
         for task in self._reductions():
             if self._suffix(task) == k:
-                for key in self._kept_inner(task):
-                    lanes = self.lanes
+                for key, lanes in itertools.product(self._kept_inner(task), self._widths()):
                     start = site.constant(self._start(task), self.scalar, lanes)
-                    site.do(f"store {start.typed}, ptr {self._register(task, key).name}")
+                    site.do(f"store {start.typed}, ptr {self._register(task, key, lanes).name}")
 
-    def _register(self, task: Task, key: tuple[int, ...]) -> Val:
-        known = self.memo.get(("register", id(task), key))
+    def _widths(self) -> tuple[int, ...]:
+        """How many lanes the sums in registers have: those of whole vectors, and those of pieces."""
+        return (self.lanes,) if self.piece == self.lanes else (self.lanes, self.piece)
+
+    def _register(self, task: Task, key: tuple[int, ...], lanes: int) -> Val:
+        known = self.registers.get((id(task), key, lanes))
         if known is None:
-            kind_ = self.scalar if self.lanes == 1 else f"<{self.lanes} x {self.scalar}>"
-            known = self.memo["register", id(task), key] = self.allocate(kind_)
+            typed = self.scalar if lanes == 1 else f"<{lanes} x {self.scalar}>"
+            known = self.registers[id(task), key, lanes] = self.allocate(typed)
         return known
 
     def _kept_inner(self, task: Task) -> list[tuple[int, ...]]:
-        """The points of the written-out axes that a reduction keeps."""
+        """The points of the written-out axes that a reduction keeps, or its vectors of the last axis."""
+        if self._keeps_chunks(task):
+            return [(chunk,) for chunk in self._chunk_numbers()]
         kept = [axis for axis in self.inner if axis not in task.reduced]
         return list(itertools.product(*[range(self.stage.domain[axis]) for axis in kept]))
 
@@ -328,9 +423,23 @@ class Nest:
             if not self.loops or self._suffix(task) != k:
                 continue
             for key in self._kept_inner(task):
-                typed = self.scalar if self.lanes == 1 else f"<{self.lanes} x {self.scalar}>"
-                held = site.emit(f"load {typed}, ptr {self._register(task, key).name}", self.scalar, self.lanes)
-                self._deposit(task, self._horizontal(task, held), key, 1)
+                if self._keeps_chunks(task):
+                    self._at_chunk(key[0])
+                    register = self._register(task, key, self.lanes)
+                    typed = f"<{self.lanes} x {self.scalar}>"
+                    held = site.emit(f"load {typed}, ptr {register.name}", self.scalar, self.lanes)
+                    self._deposit(task, held, (), self.lanes)
+                    self._at_chunk(None)
+                    continue
+                total: Val | None = None
+                for lanes in self._widths():
+                    typed = self.scalar if lanes == 1 else f"<{lanes} x {self.scalar}>"
+                    register = self._register(task, key, lanes)
+                    held = site.emit(f"load {typed}, ptr {register.name}", self.scalar, lanes)
+                    part = self._horizontal(task, held)
+                    total = part if total is None else self._combined(task, total, part)
+                assert total is not None
+                self._deposit(task, total, key, 1)
 
     def _horizontal(self, task: Task, held: Val) -> Val:
         """The lanes of a vector combined, halves first."""
@@ -470,7 +579,7 @@ class Nest:
             return
         place = self.target(task)
         if place is not None:
-            offset, step, depth = self._offset(place, domain_points(task.expr.shape))
+            offset, step, _ = self._offset(place, domain_points(task.expr.shape))
             self._put(place, offset, step, self._vector(value))
 
     def _reduce(self, task: Task, value: Val, key: tuple[int, ...]) -> None:
@@ -483,7 +592,10 @@ class Nest:
             if self.masked is not None:
                 start = site.constant(self._start(task), self.scalar, self.lanes)
                 value = Lanes(site, self.scalar, self.lanes).select(self.masked, value, start)
-            register = self._register(task, key)
+            if self._keeps_chunks(task):
+                assert self.chunk is not None
+                key = (self.chunk,)
+            register = self._register(task, key, self.lanes)
             held = site.emit(f"load {value.type}, ptr {register.name}", self.scalar, self.lanes)
             total = self._combined(task, held, value)
             site.do(f"store {total.typed}, ptr {register.name}")
@@ -606,12 +718,11 @@ class Nest:
         """`value` in every lane, written where it is known."""
         if value.lanes == self.lanes:
             return self._here(value)
-        key = ("splat", value.name, value.scalar)
+        key = ("splat", value.name, value.scalar, self.lanes)
         known = self.memo.get(key)
         if known is None:
             if not value.name.startswith("%"):
-                text = "<" + ", ".join([f"{value.scalar} {value.name}"] * self.lanes) + ">"
-                return Val(self.sites[-1], text, value.scalar, self.lanes)
+                return Val(self.sites[-1], f"splat ({value.scalar} {value.name})", value.scalar, self.lanes)
             depth = self.depths.get(value.name, 0)
             known = self.sites[depth].splat(value, self.lanes)
             self._remember(key, known, depth)
@@ -655,8 +766,8 @@ class Nest:
             depth = len(self.sites) - 1
             args = [self._vector(arg) for arg in args]
         site = self.sites[depth]
-        lanes = Lanes(site, self.scalar, self.lanes if wide else 1, inline=False)
-        result = node.op.native(lanes, *[self._move(arg, depth) for arg in args], **node.params)
+        lanes = Lanes(site, self.scalar, self.lanes if wide else 1, inline=self.inline and self.masked is None)
+        result: Val = node.op.native(lanes, *[self._move(arg, depth) for arg in args], **node.params)
         if result.name.startswith("%"):
             self.depths[result.name] = (
                 max(depth, self.depths.get(result.name, 0))
@@ -690,7 +801,7 @@ class Nest:
             spot = c.offset if c.axis is None else int(c.values[self.unrolled[c.axis]])
             return None if guard.low <= spot < guard.high else self.sites[0].constant(False, "i1")
         key = ("guard", guard)
-        if c.axis == self.vector_axis and c.table is None and self.masked is None:
+        if c.axis == self.vector_axis and c.table is None and self.masked is None and not self.chunked:
             self.assumed[guard] = None
             self.assumptions += 1
             return None

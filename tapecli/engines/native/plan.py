@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tapecli.core import Shape
-from tapecli.engines.native.lower import cheap, domain_points, effective, kind, source
+from tapecli.engines.native.lower import cheap, domain_points, effective, kind, seen_through, source
 from tapecli.graph import LITERAL, Node, needed
 from tapecli.ops.lowering import Coords, Guard, broadcast_from
 
@@ -116,12 +116,32 @@ class Pass:
         self.tasks: list[Task] = [alone] if alone else []
 
     @property
+    def inner(self) -> int:
+        """How many entries a row has at most."""
+        return max(math.prod(stage.domain[1:]) for stage in self.stages)
+
+    @property
     def block(self) -> int:
         """How many rows a block has."""
         if self.rows is None:
             return 1
-        inner = max(math.prod(stage.domain[1:]) for stage in self.stages)
-        return min(self.rows, max(ROWS, BLOCK // inner // ROWS * ROWS))
+        return min(self.rows, max(ROWS, BLOCK // self.inner // ROWS * ROWS))
+
+    def near(self, other: Pass) -> bool:
+        """Whether two passes that do not need one another go over about as many rows, and as long ones."""
+        if self.alone or other.alone or self.rows is None or other.rows is None:
+            return False
+        fewer, more = sorted((self.rows, other.rows))
+        return 2 * fewer >= more and self.inner == other.inner
+
+    def absorb(self, other: Pass) -> None:
+        """Takes over what another pass does. A stage whose rows end earlier has none in the last blocks."""
+        assert self.rows is not None and other.rows is not None
+        for task in other.tasks:
+            task.stage += len(self.stages)
+        self.rows = max(self.rows, other.rows)
+        self.stages += other.stages
+        self.tasks += other.tasks
 
     @property
     def blocks(self) -> int:
@@ -186,6 +206,8 @@ class Plan:
     def _expand(self, task: Task) -> None:
         if task.alone:
             for arg in task.node.args:
+                if task.what == "outside":
+                    arg = seen_through(arg)
                 self._store(arg)
                 task.reads.append((self.root(arg), None))
             return
@@ -263,7 +285,23 @@ class Plan:
                 if not task.alone:
                     self._stage(known, task)
                     known.tasks.append(task)
-        return [found[key] for key in sorted(found, key=lambda key: key[:2])]
+        order = sorted(found, key=lambda key: key[:2])
+        return self._joined([(key[0], found[key]) for key in order])
+
+    @staticmethod
+    def _joined(passes: Sequence[tuple[int, Pass]]) -> list[Pass]:
+        """Passes of one level over about as many rows made one, so that what they share is read once."""
+        result: list[Pass] = []
+        latest, first = -1, 0
+        for level, p in passes:
+            if level != latest:
+                latest, first = level, len(result)
+            near = next((q for q in result[first:] if q.near(p)), None)
+            if near is None:
+                result.append(p)
+            else:
+                near.absorb(p)
+        return result
 
     def _stage(self, within: Pass, task: Task) -> None:
         """The first stage of the task's domain in which all that it reads is there."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tapecli.core import Array
 from tapecli.engines.native.build import callable_at
-from tapecli.engines.native.module import Slot, Step
+from tapecli.engines.native.memory import Memory, aligned, pointer_of
+from tapecli.engines.native.module import Step
 from tapecli.engines.native.plan import Plan
+from tapecli.engines.native.threads import available, shares, together, worth_sharing
 from tapecli.graph import Node
 
 if TYPE_CHECKING:
@@ -22,18 +26,6 @@ if TYPE_CHECKING:
 SMALL = 256
 
 
-def pointer_of(array: Array) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
-def aligned(size: int, dtype: Any) -> Array:
-    """Fresh memory that begins at a multiple of 64 bytes."""
-    dtype = np.dtype(dtype)
-    raw = np.empty(size * dtype.itemsize + 64, dtype=np.uint8)
-    shift = -pointer_of(raw) % 64
-    return raw[shift : shift + size * dtype.itemsize].view(dtype)
-
-
 class Program:
     """Runs the steps of a plan. One program is run by one thread at a time: it owns its memory.
 
@@ -41,65 +33,62 @@ class Program:
     Larger ones are fresh as long as somebody holds the earlier ones, and reuse their memory where nobody does.
     """
 
-    def __init__(self, made: Text, dtype: Any, loaded: Any) -> None:
-        slots, steps = made.module.slots, made.steps
+    def __init__(self, made: Text, dtype: Any, loaded: Any, threads: int | None) -> None:
         self.outputs = tuple(made.outputs)
         self.inputs = tuple(made.inputs)
         self.dtype = np.dtype(dtype)
         self.text = made.text
+        self.steps = tuple(made.steps)
         self._where = made.where
-        self._ctx = np.zeros(max(len(slots), 1), dtype=np.uintp)
-        self._ctx_at = pointer_of(self._ctx)
-        self._scratch = aligned(max(made.module.scratch, 8) // self.dtype.itemsize + 8, self.dtype)
         self._loaded = loaded  # holds the memory of the code
-        self._arrays: dict[int, Array] = {}
-        self._steps = steps
         self._entry = [None if node is None else made.where.get(node.index) for node in self.inputs]
-        self._sizes = [slot.size for slot in slots]
-        self._whole = all(step.what == "pass" for step in steps)
-        self._lay_out(slots)
-        self._calls = self._bind(steps, loaded)
+        self._memory, self._fresh = self._lay_out(made)
+        self._threads = available() if threads is None else threads
+        shared = any(self._split(step) > 1 for step in self.steps)
+        room = max(made.module.scratch, 8) // self.dtype.itemsize + 8
+        self._scratch = [aligned(room, self.dtype) for _ in range(self._threads if shared else 1)]
+        self._calls = self._whole(loaded) if "run" in made.names and not shared else self._bind(loaded)
+        self._compiled = all(step.what == "pass" for step in self.steps)
         self._in = self._ways_in()
-        self._settled = {k for k, slot in enumerate(slots) if slot.what in ("value", "literal")} & self._arrays.keys()
-        self._settled -= {
-            self._where[step.node.index] for step in steps if step.what == "outside" and step.node is not None
-        }
         self._out = self._ways_out()
 
-    def _lay_out(self, slots: Sequence[Slot]) -> None:
-        entries = {slot: node for slot, node in zip(self._entry, self.inputs, strict=True) if slot is not None}
+    def _lay_out(self, made: Text) -> tuple[Memory, dict[int, list[Array]]]:
+        """The program's own memory; and the slots of large results, which get memory at each run."""
+        slots = made.module.slots
+        given = {slot for slot in self._entry if slot is not None and slots[slot].size > SMALL}
         results = {self._where[Plan.root(node).index] for node in self.outputs if Plan.root(node).index in self._where}
-        self._fresh: dict[int, list[Array]] = {}
-        for k, slot in enumerate(slots):
-            if slot.what == "pointer" or (k in entries and slot.size > SMALL):
-                continue
-            if k in results and slot.what == "value" and slot.size > SMALL:
-                self._fresh[k] = []
-                continue
-            if slot.content is not None:
-                dtype = np.int64 if slot.what == "table" else self.dtype
-                array = np.ascontiguousarray(slot.content, dtype=dtype)
-            else:
-                array = aligned(slot.size, self.dtype)
-            self._arrays[k] = array
-            self._ctx[k] = pointer_of(array)
+        fresh = {slot for slot in results if slots[slot].what == "value" and slots[slot].size > SMALL}
+        return Memory(slots, self.dtype, frozenset(given | fresh)), {slot: [] for slot in fresh}
 
-    def _bind(self, steps: Sequence[Step], loaded: Any) -> list[tuple[Any, tuple[Any, ...]]]:
+    def _whole(self, loaded: Any) -> list[partial[Any]]:
+        """All passes by one call."""
+        return [partial(callable_at(loaded.address("run")), self._memory.ctx, self._rooms()[0])]
+
+    def _rooms(self) -> list[ctypes.c_void_p]:
+        return [ctypes.c_void_p(pointer_of(scratch)) for scratch in self._scratch]
+
+    def _bind(self, loaded: Any) -> list[partial[Any]]:
         """The calls of a run: passes with their arguments filled in, NumPy's ops between them."""
-        ctx, memory = ctypes.c_void_p(self._ctx_at), ctypes.c_void_p(pointer_of(self._scratch))
-        if self._whole:
-            return [(callable_at(loaded.address("run")), (ctx, memory))]
-        calls: list[tuple[Any, tuple[Any, ...]]] = []
-        for step in steps:
+        ctx, rooms = self._memory.ctx, self._rooms()
+        calls: list[partial[Any]] = []
+        for step in self.steps:
             if step.what == "outside":
                 assert step.node is not None
-                calls.append((self._outside, (step.node,)))
+                calls.append(partial(self._outside, step.node))
                 continue
-            blocks = (ctypes.c_int64(0), ctypes.c_int64(step.blocks))
-            calls.append((callable_at(loaded.address(step.name)), (ctx, memory, *blocks)))
+            code = callable_at(loaded.address(step.name))
+            parts = [
+                partial(code, ctx, room, ctypes.c_int64(first), ctypes.c_int64(last))
+                for room, (first, last) in zip(rooms, shares(step.blocks, self._split(step)), strict=False)
+            ]
+            calls.append(parts[0] if len(parts) == 1 else partial(together, parts))
             if step.finish is not None:
-                calls.append((callable_at(loaded.address(step.finish)), (ctx, memory)))
+                calls.append(partial(callable_at(loaded.address(step.finish)), ctx, rooms[0]))
         return calls
+
+    def _split(self, step: Step) -> int:
+        """How many threads share a step."""
+        return min(self._threads, step.blocks) if worth_sharing(step.work) else 1
 
     def _ways_in(self) -> list[tuple[int, int, Array | None]]:
         """For each argument that is used: its number, its slot, and the program's own memory where it is copied."""
@@ -107,67 +96,108 @@ class Program:
         for k, (slot, node) in enumerate(zip(self._entry, self.inputs, strict=True)):
             if slot is not None:
                 assert node is not None
-                own = self._arrays.get(slot)
+                own = self._memory.arrays.get(slot)
                 found.append((k, slot, None if own is None else own.reshape(node.shape)))
         return found
 
     def _ways_out(self) -> list[tuple[int, Any, bool]]:
-        """For each result: its slot, its shape, and whether its memory is handed out itself (else a copy)."""
+        """For each result: its slot, the program's own memory that it is copied from or else its shape, and whether
+        the memory that lies at the slot may be handed out."""
+        moving = {
+            self._where[step.node.index] for step in self.steps if step.what == "outside" and step.node is not None
+        }
         given: set[int] = set()
         found: list[tuple[int, Any, bool]] = []
         for node in self.outputs:
             slot = self._where[Plan.root(node).index]
-            own = self._arrays.get(slot) if slot in self._settled else None
-            found.append((slot, node.shape if own is None else own.reshape(node.shape), slot not in given))
+            own = None if slot in moving or slot in self._entry else self._memory.arrays.get(slot)
+            hand_out = slot in self._fresh and slot not in given
+            found.append((slot, node.shape if own is None else own.reshape(node.shape), hand_out))
             given.add(slot)
         return found
 
-    def array(self, node: Node) -> Array:
-        """What lies in memory for a node, in its shape."""
-        return self._arrays[self._where[Plan.root(node).index]].reshape(node.shape)
+    def _array(self, node: Node) -> Array:
+        """What lies in memory for a node, in its shape, or a view of what it is seen in."""
+        moved = []
+        while (slot := self._where.get(Plan.root(node).index)) is None:
+            moved.append(node)
+            node = node.args[0]
+        array = self._memory.arrays[slot].reshape(node.shape)
+        for node in reversed(moved):
+            array = node.op.kernel(array, **node.params)
+        return array
 
     def _outside(self, node: Node) -> None:
         """An op that NumPy runs."""
-        result = node.op.kernel(*[self.array(arg) for arg in node.args], **node.params)
-        self._hold(self._where[node.index], np.ascontiguousarray(result, dtype=self.dtype))
+        result = node.op.kernel(*[self._array(arg) for arg in node.args], **node.params)
+        self._memory.hold(self._where[node.index], np.ascontiguousarray(result, dtype=self.dtype))
 
-    def _hold(self, slot: int, array: Array) -> None:
-        self._arrays[slot] = array
-        self._ctx[slot] = pointer_of(array)
+    @property
+    def memory(self) -> int:
+        """How many bytes a run takes."""
+        return int(self.dtype.itemsize) * sum(slot.size for slot in self._memory.slots if slot.what != "pointer")
 
     def run(self, *arrays: Any) -> list[Array]:
         """One run."""
+        memory = self._memory
         for k, slot, own in self._in:
             if own is not None:
                 own[...] = arrays[k]
             else:
-                self._hold(slot, np.ascontiguousarray(arrays[k], dtype=self.dtype))
-        if self._fresh:
-            for slot, pool in self._fresh.items():
-                self._hold(slot, self._free(slot, pool))
-        if self._whole:
-            call, args = self._calls[0]
-            call(*args)
+                memory.hold(slot, np.ascontiguousarray(arrays[k], dtype=self.dtype))
+        for slot, pool in self._fresh.items():
+            memory.hold(slot, self._free(slot, pool))
+        if self._compiled:
+            for call in self._calls:
+                call()
         else:
             with np.errstate(all="ignore"):
-                for call, args in self._calls:
-                    call(*args)
+                for call in self._calls:
+                    call()
         return [
-            shape.copy() if isinstance(shape, np.ndarray) else self._result(slot, shape, first)
-            for slot, shape, first in self._out
+            own.copy() if isinstance(own, np.ndarray) else self._result(slot, own, hand_out)
+            for slot, own, hand_out in self._out
         ]
 
-    def _result(self, slot: int, shape: Any, first: bool) -> Array:
-        array = self._arrays[slot].reshape(shape)
-        return array if first and slot in self._fresh else array.copy()
+    def _result(self, slot: int, shape: Any, hand_out: bool) -> Array:
+        array = self._memory.arrays[slot].reshape(shape)
+        return array if hand_out else array.copy()
 
     def _free(self, slot: int, pool: list[Array]) -> Array:
         """Memory for a result: some that nobody holds any more, or fresh memory."""
-        self._arrays.pop(slot, None)
+        self._memory.arrays.pop(slot, None)
         for array in pool:
-            # held by the pool and by this loop alone; every view of it counts as well
-            if sys.getrefcount(array) <= 3:
+            # held by the pool and by this loop alone; a view of it holds it, or (NumPy's way) what it is a view of
+            if sys.getrefcount(array) <= 3 and sys.getrefcount(array.base) <= 2:
                 return array
-        array = aligned(self._sizes[slot], self.dtype)
+        array = aligned(self._memory.slots[slot].size, self.dtype)
         pool.append(array)
         return array
+
+
+class Steps:
+    """Repeats a compiled step on a state of the program's own, until it says stop or all steps asked for are done."""
+
+    def __init__(self, made: Text, dtype: Any, loaded: Any) -> None:
+        assert made.repeat is not None
+        self.dtype = np.dtype(dtype)
+        self.text = made.text
+        self._loaded = loaded
+        memory = Memory(made.module.slots, self.dtype)
+        self._scratch = aligned(max(made.module.scratch, 8) // self.dtype.itemsize + 8, self.dtype)
+        code = callable_at(loaded.address(made.repeat.name), ctypes.c_int64)
+        self._call = partial(code, memory.ctx, ctypes.c_void_p(pointer_of(self._scratch)))
+        self._memory = memory
+        flat = memory.arrays[made.repeat.state]
+        ends = np.cumsum([math.prod(shape) for shape in made.repeat.shapes])
+        self._state = [
+            flat[end - math.prod(shape) : end].reshape(shape)
+            for end, shape in zip(ends, made.repeat.shapes, strict=True)
+        ]
+
+    def run(self, state: Sequence[Any], count: int) -> tuple[list[Array], int]:
+        """At most `count` steps from a state on: the state after them, and how many they were."""
+        for own, value in zip(self._state, state, strict=True):
+            own[...] = value
+        done = self._call(ctypes.c_int64(count))
+        return [own.copy() for own in self._state], done

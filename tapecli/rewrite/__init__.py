@@ -7,6 +7,7 @@ are all taken. Every rule gives the same finite results up to rounding, and its 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -98,7 +99,35 @@ def _mul(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node |
         return _add(graph, "neg", x)
     if is_literal(x, -1.0):  # -1*x -> -x
         return _add(graph, "neg", y)
+    for c, other in ((x, y), (y, x)):
+        number, inner = _scalar(c), [_scalar(arg) for arg in other.args] if _is(other, "mul") else []
+        for k, d in enumerate(inner):
+            if number is not None and d is not None and abs(number) >= 1.0 and _power_of_two(d):
+                # c*(d*x) -> (c*d)*x, for d = 1, 2, 4 … and |c| >= 1: both round once and in the same way
+                return build_simpler(graph, TABLE["mul"], (graph.literal(number * d), other.args[1 - k]), {})
+        if _is(c, "broadcast") and c.args[0].size == 1:
+            if other.shape == c.shape:  # broadcast(c)*x -> c*x, for a number c
+                return build_simpler(graph, TABLE["mul"], (_number(graph, c.args[0]), other), {})
+            if not other.shape:  # broadcast(c)*y -> broadcast(c*y), for numbers c and y
+                product = build_simpler(graph, TABLE["mul"], (_number(graph, c.args[0]), other), {})
+                return _add(graph, "broadcast", product, shape=c.shape)
     return None
+
+
+def _scalar(node: Node) -> float | None:
+    """The number that a literal is."""
+    return float(node.params["value"]) if node.op is LITERAL and not node.shape else None
+
+
+def _power_of_two(x: float) -> bool:
+    return 1.0 <= abs(x) < 2.0**64 and math.frexp(x)[0] in (0.5, -0.5)
+
+
+def _number(graph: Graph, x: Node) -> Node:
+    """The only entry of x as a number."""
+    if x.op is LITERAL:
+        return graph.literal(x.params["value"].reshape(()))
+    return build_simpler(graph, TABLE["reshape"], (x,), {"shape": ()})
 
 
 def _sum_of(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
@@ -134,6 +163,11 @@ def _negative(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> N
         return x.args[0]
     if _is(x, "sub"):  # -(x-y) -> y-x
         return _add(graph, "sub", x.args[1], x.args[0])
+    if _is(x, "mul"):
+        for c, y in (x.args, x.args[::-1]):
+            number = _scalar(c)
+            if number is not None:  # -(c*x) -> (-c)*x
+                return build_simpler(graph, TABLE["mul"], (graph.literal(-number), y), {})
     return None
 
 
@@ -160,6 +194,22 @@ def _same_shape(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) ->
     return None
 
 
+def _turned(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    axes = params["axes"]
+    if axes == tuple(range(len(axes))):  # transpose(x, its own axes) -> x
+        return x
+    if _is(x, "transpose"):  # transpose(transpose(x)) -> transpose(x)
+        return build_simpler(graph, TABLE["transpose"], x.args, {"axes": tuple(x.params["axes"][a] for a in axes)})
+    return None
+
+
+def _placed(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    whole = x.shape[params["axis"]] == params["n"] and params["start"] == 0 and params["step"] == 1
+    return x if whole else None  # x put into zeros of its own length -> x
+
+
 def _repeat(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
     (x,) = args
     return x if x.shape == params["shape"] else None  # broadcast(x, shape of x) -> x
@@ -172,7 +222,36 @@ def _no_axes(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> No
     whole = bool(x.size) and len(params["axes"]) == len(x.shape)
     if whole and _is(x, "broadcast") and not x.args[0].shape:  # sum(x, …, x) -> n*x
         return _add(graph, "mul", x.args[0], graph.literal(float(x.size)))
+    return _factored(graph, x, params)
+
+
+def _factored(graph: Graph, x: Node, params: dict[str, Any]) -> Node | None:
+    """A sum without the factors that all its terms share. A factor less than 1 stays: the sum without it might
+    overflow."""
+    if _is(x, "neg"):  # sum(-x) -> -sum(x)
+        return _add(graph, "neg", build_simpler(graph, TABLE["sum"], x.args, params))
+    if _is(x, "mul"):
+        for c, y in (x.args, x.args[::-1]):
+            value = c.params["value"] if c.op is LITERAL and not c.shape else None
+            if value is not None and 1.0 <= abs(float(value)) < np.inf:  # sum(c*x) -> c*sum(x)
+                return _add(graph, "mul", c, build_simpler(graph, TABLE["sum"], (y,), params))
+    if _is(x, "matmul"):
+        return _summed_product(graph, x, params)
     return None
+
+
+def _summed_product(graph: Graph, x: Node, params: dict[str, Any]) -> Node | None:
+    a, b = x.args
+    n = len(x.shape)
+    if n < 2 or len(a.shape) != n or len(b.shape) != n or a.shape[:-2] != b.shape[:-2] or not x.size:
+        return None
+    if n - 2 in params["axes"] and x.shape[-2] > 1:  # sum over the rows of a @ b -> sum(a) @ b
+        a = _add(graph, "reshape", _add(graph, "sum", a, axes=(n - 2,)), shape=(*a.shape[:-2], 1, a.shape[-1]))
+    elif n - 1 in params["axes"] and x.shape[-1] > 1:  # sum over the columns of a @ b -> a @ sum(b)
+        b = _add(graph, "reshape", _add(graph, "sum", b, axes=(n - 1,)), shape=(*b.shape[:-1], 1))
+    else:
+        return None
+    return build_simpler(graph, TABLE["sum"], (_add(graph, "matmul", a, b),), params)
 
 
 def _whole(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
@@ -183,11 +262,18 @@ def _whole(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node
 
 
 def _ones(node: Node) -> bool:
-    return node.op is LITERAL and bool((node.params["value"] == 1.0).all())
+    return _filled(node, 1.0)
 
 
 def _zeros(node: Node) -> bool:
-    return node.op is LITERAL and bool((node.params["value"] == 0.0).all())
+    return _filled(node, 0.0)
+
+
+def _filled(node: Node, number: float) -> bool:
+    """Whether all entries are a number, known beforehand."""
+    while node.op.name in ("broadcast", "reshape"):
+        node = node.args[0]
+    return node.op is LITERAL and bool((node.params["value"] == number).all())
 
 
 SIMPLER: dict[str, Rule] = {
@@ -200,6 +286,8 @@ SIMPLER: dict[str, Rule] = {
     "stop": _identity,
     "distinct": _identity,
     "reshape": _same_shape,
+    "transpose": _turned,
+    "embed": _placed,
     "broadcast": _repeat,
     "sum": _no_axes,
     "slice": _whole,
@@ -240,7 +328,16 @@ def simplify(outputs: Sequence[Node], known: Mapping[Node, Array], dtype: Any) -
             folded = _folded(graph, node, args, dtype)
             new = build_simpler(graph, node.op, args, node.params) if folded is None else folded
         env[node.index] = new
-    return [env[node.index] for node in outputs], inputs
+    return _ordered([env[node.index] for node in outputs]), inputs
+
+
+def _ordered(outputs: list[Node]) -> list[Node]:
+    """Products of several matrices in the cheapest order."""
+    if not any(_is(node, "matmul") for node in outputs[0].graph.nodes) if outputs else True:
+        return outputs
+    from tapecli.rewrite.products import ordered
+
+    return ordered(outputs)
 
 
 def _folded(graph: Graph, node: Node, args: Sequence[Node], dtype: Any) -> Node | None:

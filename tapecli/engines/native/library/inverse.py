@@ -1,0 +1,256 @@
+"""Inverse functions: angles, and areas (the inverse hyperbolic ones).
+
+All angles come from one core, atan(y/x) for pairs y, x >= 0: the lesser over the greater, or their difference over
+their sum, so that one division leaves |t| <= tan(pi/8) for a minimax polynomial. Areas are log(1 + q) with q as a pair.
+"""
+
+from __future__ import annotations
+
+import math
+
+from tapecli.engines.native.ir import Lanes, Val
+from tapecli.engines.native.library import pairs
+from tapecli.engines.native.library import tables as t
+from tapecli.engines.native.library.logarithm import log_near, plus_one, split
+from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
+
+INF, NAN = math.inf, math.nan
+#: From here on x^2 + 1 is x^2.
+BIG = 2.0**28
+TAN_22 = math.sqrt(2.0) - 1.0
+
+
+def angle(b: Lanes, y: Pair, x: Pair) -> Pair:
+    """atan(y/x) in [0, pi/2] for pairs y, x >= 0 that are not both 0."""
+    swap = y[0] > x[0]
+    low, high = pairs.select(b, swap, x, y), pairs.select(b, swap, y, x)
+    steep = low[0] > high[0] * TAN_22
+    d, s = two_sum(low[0], -high[0]), two_sum(low[0], high[0])
+    num = pairs.select(b, steep, (d[0], d[1] + (low[1] - high[1])), low)
+    den = pairs.select(b, steep, (s[0], s[1] + (low[1] + high[1])), high)
+    h, lo = pairs.div(b, num, den)
+    z = h * h
+    lo = b.mad(h * z, b.poly(z, t.ATAN), b.mad(-lo, z, lo))
+    base, e = fast_two_sum(b.select(steep, t.QUARTER_PI[0], b.const(0.0)), h)
+    lo = (e + lo) + b.select(steep, t.QUARTER_PI[1], b.const(0.0))
+    base, lo = fast_two_sum(base, lo)
+    other, e = fast_two_sum(b.const(t.HALF_PI[0]), -base)
+    return fast_two_sum(b.select(swap, other, base), b.select(swap, e + (t.HALF_PI[1] - lo), lo))
+
+
+def _unit(b: Lanes) -> Pair:
+    return b.const(1.0), b.const(0.0)
+
+
+def _beyond(b: Lanes, negative: Val, p: Pair) -> Pair:
+    """pi - p where the abscissa is negative."""
+    h, e = fast_two_sum(b.const(t.PI[0]), -p[0])
+    return b.select(negative, h, p[0]), b.select(negative, e + (t.PI[1] - p[1]), p[1])
+
+
+def _degrees(b: Lanes, p: Pair) -> Val:
+    return pairs.joined(pairs.mul(b, fast_two_sum(*p), pairs.constant(b, t.PER_RADIAN)))
+
+
+def _atan(b: Lanes, x: Val) -> Pair:
+    a = b.abs(x)
+    return angle(b, (b.select(a > 2.0**60, 2.0**60, a), b.const(0.0)), _unit(b))
+
+
+def atan(b: Lanes, x: Val) -> Val:
+    y = b.copysign(pairs.joined(_atan(b, x)), x)
+    return b.select(b.abs(x) < 2.0**-28, x, y)
+
+
+def atand(b: Lanes, x: Val) -> Val:
+    small = b.abs(x) < 2.0**-28
+    y = _small_degrees(b, b.select(small, x, 0.0))
+    return b.select(small, y, b.copysign(_degrees(b, _atan(b, x)), x))
+
+
+def _small_degrees(b: Lanes, x: Val) -> Val:
+    """180/pi x, to one rounding for numbers of any size."""
+    h, lo = pairs.mul1(b, pairs.constant(b, t.PER_RADIAN), x * 2.0**200)
+    return b.copysign((h + lo) * 2.0**-200, x)
+
+
+def acot(b: Lanes, x: Val) -> Val:
+    a = b.abs(x)
+    y = pairs.joined(angle(b, _unit(b), (b.select(a > BIG, BIG, a), b.const(0.0))))
+    return b.select(a > BIG, 1.0 / x, b.copysign(y, x))
+
+
+def atan2(b: Lanes, y: Val, x: Val) -> Val:
+    v, w = b.abs(y), b.abs(x)
+    top = b.select(v > w, v, w)
+    # scaled by the power of two that brings the greater one near 1
+    field = b.to_bits(top) & (0x7FF << 52)
+    field = b.select(field.eq(0), 1 << 52, b.select(field > 2045 << 52, 2045 << 52, field))
+    power = b.from_bits((2046 << 52) - field)
+    endless = top.eq(INF)
+    ys = b.select(endless, b.truth(v.eq(INF)), v * power)
+    xs = b.select(endless, b.truth(w.eq(INF)), b.select(top.eq(0.0), 1.0, w * power))
+    p = angle(b, (ys, b.const(0.0)), (xs, b.const(0.0)))
+    p = _beyond(b, b.copysign(1.0, x) < 0.0, p)
+    result = b.copysign(pairs.joined(p), y)
+    return b.select(b.isnan(x) | b.isnan(y), x + y, result)
+
+
+def _arc(b: Lanes, a: Val) -> tuple[Val, Pair]:
+    """Whether 0 <= a <= 1 is beyond 1/2, and asin(a) as a pair, or there asin(sqrt((1 - a)/2)), half of acos(a)."""
+    beyond = a > 0.5
+    z = b.select(beyond, 0.5 * (1.0 - a), a * a)
+    root = b.sqrt(b.select(beyond, z, 0.25))
+    rest = less_product(b, z, root, root) * (0.5 / b.select(root > 0.0, root, 1.0))
+    v = b.select(beyond, root, a)
+    return beyond, (v, b.mad(v * z, b.poly(z, t.ASIN), b.select(beyond, rest, 0.0)))
+
+
+def _right_angle_less(b: Lanes, p: Pair) -> Pair:
+    h, e = fast_two_sum(b.const(t.HALF_PI[0]), -p[0])
+    return h, e + (t.HALF_PI[1] - p[1])
+
+
+def _asin(b: Lanes, x: Val) -> Pair:
+    beyond, p = _arc(b, b.abs(x))
+    return pairs.select(b, beyond, _right_angle_less(b, pairs.scaled(p, 2.0)), p)
+
+
+def _acos(b: Lanes, x: Val) -> Pair:
+    beyond, p = _arc(b, b.abs(x))
+    negative = x < 0.0
+    signed = pairs.select(b, negative, pairs.neg(p), p)
+    return pairs.select(b, beyond, _beyond(b, negative, pairs.scaled(p, 2.0)), _right_angle_less(b, signed))
+
+
+def asin(b: Lanes, x: Val) -> Val:
+    y = b.copysign(pairs.joined(_asin(b, x)), x)
+    return b.select(b.abs(x) < 2.0**-28, x, y)
+
+
+def asind(b: Lanes, x: Val) -> Val:
+    small = b.abs(x) < 2.0**-28
+    y = _small_degrees(b, b.select(small, x, 0.0))
+    return b.select(small, y, b.copysign(_degrees(b, _asin(b, x)), x))
+
+
+def acos(b: Lanes, x: Val) -> Val:
+    return pairs.joined(_acos(b, x))
+
+
+def acosd(b: Lanes, x: Val) -> Val:
+    return _degrees(b, _acos(b, x))
+
+
+def _hyperbola(b: Lanes, a: Val) -> Pair:
+    """sqrt(a^2 - 1)."""
+    return pairs.sqrt(b, pairs.mul(b, two_sum(a, b.const(-1.0)), two_sum(a, b.const(1.0))))
+
+
+def asec(b: Lanes, x: Val) -> Val:
+    a = b.abs(x)
+    a = b.select(a > 2.0**100, 2.0**100, a)
+    return pairs.joined(_beyond(b, x < 0.0, angle(b, _hyperbola(b, a), _unit(b))))
+
+
+def acsc(b: Lanes, x: Val) -> Val:
+    a = b.abs(x)
+    y = pairs.joined(angle(b, _unit(b), _hyperbola(b, b.select(a > BIG, BIG, a))))
+    return b.select(a > BIG, 1.0 / x, b.copysign(y, x))
+
+
+# ---- areas
+
+
+def _log_of_double(b: Lanes, a: Val, f: Val, rest: Val, k: Val, big: Val) -> tuple[Val, Val, Val]:
+    """The parts of log(2 a) where `big`, else f, rest, k."""
+    m, ka = split(b, a)
+    return b.select(big, m - 1.0, f), b.select(big, 0.0, rest), b.select(big, ka + 1.0, k)
+
+
+def _log_of_parts(b: Lanes, f: Val, rest: Val, k: Val) -> Val:
+    return log_near(b, f, rest - rest * f, k)
+
+
+def asinh(b: Lanes, x: Val) -> Val:
+    """log(1 + a + a^2/(1 + sqrt(1 + a^2)))."""
+    a = b.abs(x)
+    big = a > BIG
+    v = b.select(big, 1.0, a)
+    square = v * v
+    q = fast_two_sum(v, square / (1.0 + b.sqrt(1.0 + square)))
+    y = _log_of_parts(b, *_log_of_double(b, a, *plus_one(b, *q), big))
+    y = b.select(a < INF, y, a)
+    return b.select(a < 2.0**-28, x, b.copysign(y, x))
+
+
+def acosh(b: Lanes, x: Val) -> Val:
+    """log(1 + d + sqrt(d (d + 2))), d = x - 1."""
+    big = x > BIG
+    v = b.select(big, 2.0, x)
+    d = v - 1.0
+    s, e = fast_two_sum(b.const(2.0), d)
+    p, pe = two_prod(b, d, s)
+    root = b.sqrt(p)
+    low = (less_product(b, p, root, root) + b.mad(d, e, pe)) * (0.5 / b.select(root > 0.0, root, 1.0))
+    q = two_sum(root, d)
+    y = _log_of_parts(b, *_log_of_double(b, x, *plus_one(b, q[0], q[1] + low), big))
+    y = b.select(x < INF, y, x)
+    return b.select(x >= 1.0, y, NAN)
+
+
+def atanh(b: Lanes, x: Val) -> Val:
+    """log(1 + 2 a/(1 - a))/2."""
+    a = b.abs(x)
+    q = pairs.div(b, (a + a, b.const(0.0)), fast_two_sum(b.const(1.0), -b.select(a < 1.0, a, 0.5)))
+    y = 0.5 * _log_of_parts(b, *plus_one(b, *q))
+    y = b.select(a < 1.0, y, b.select(a.eq(1.0), INF, NAN))
+    return b.select(a < 2.0**-28, x, b.copysign(y, x))
+
+
+def acoth(b: Lanes, x: Val) -> Val:
+    """log(1 + 2/(a - 1))/2."""
+    a = b.abs(x)
+    inside = (a > 1.0) & (a < BIG)
+    q = pairs.div(b, (b.const(2.0), b.const(0.0)), two_sum(b.select(inside, a, 2.0), b.const(-1.0)))
+    y = 0.5 * _log_of_parts(b, *plus_one(b, *q))
+    y = b.select(a > 1.0, y, b.select(a.eq(1.0), INF, NAN))
+    return b.select(a >= BIG, 1.0 / x, b.copysign(y, x))
+
+
+def acsch(b: Lanes, x: Val) -> Val:
+    """log(1 + (1 + 1/(a + sqrt(a^2 + 1)))/a); -log(a/2) where a is tiny."""
+    a = b.abs(x)
+    tiny = a < 2.0**-29
+    v = b.select(tiny, 1.0, b.select(a > BIG, BIG, a))
+    u = 1.0 / (v + b.sqrt(1.0 + v * v))
+    q = pairs.div(b, fast_two_sum(b.const(1.0), u), (v, b.const(0.0)))
+    y = _or_log_of_half(b, a, *plus_one(b, *q), tiny)
+    y = b.select(a > 0.0, y, b.select(a.eq(0.0), INF, NAN))
+    return b.select(a > BIG, 1.0 / x, b.copysign(y, x))
+
+
+def _or_log_of_half(b: Lanes, a: Val, f: Val, rest: Val, k: Val, tiny: Val) -> Val:
+    """-log(a/2) where `tiny`, else the logarithm of the parts f, rest, k."""
+    m, ka = split(b, a)
+    y = _log_of_parts(b, b.select(tiny, m - 1.0, f), b.select(tiny, 0.0, rest), b.select(tiny, ka - 1.0, k))
+    return b.select(tiny, -y, y)
+
+
+def asech_d2(b: Lanes, x: Val) -> Val:
+    """(1 - 2 x^2)/(x^2 ((1-x)(1+x))^1.5), the square taken exactly."""
+    s, e = pairs.square(b, x)
+    c = (1.0 - x) * (1.0 + x)
+    return b.select(x < 0.0, NAN, ((1.0 - 2.0 * s) - 2.0 * e) / x / x / (c * b.sqrt(c)))
+
+
+def asech(b: Lanes, x: Val) -> Val:
+    """log(1 + ((1-x) + sqrt((1-x)(1+x)))/x); -log(x/2) where x is tiny."""
+    tiny = x < 2.0**-29
+    v = b.select(tiny | (x > 1.0), 1.0, x)
+    d = fast_two_sum(b.const(1.0), -v)
+    s = pairs.sqrt(b, pairs.mul(b, d, fast_two_sum(b.const(1.0), v)))
+    q = pairs.div(b, pairs.add(s, d), (v, b.const(0.0)))
+    y = _or_log_of_half(b, x, *plus_one(b, *q), tiny)
+    y = b.select(x > 0.0, y, b.select(x.eq(0.0), INF, NAN))
+    return b.select(x > 1.0, NAN, y)

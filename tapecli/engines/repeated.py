@@ -1,0 +1,120 @@
+"""Steps that are repeated: by one call a step, or in one call of compiled code for many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from tapecli.core import Array
+from tapecli.engines import Compiled, Fixed, How, Repeated
+from tapecli.engines.auto import COMPILE, LOAD, NODES
+from tapecli.engines.traced import Traced
+
+
+class Stepwise:
+    """Calls a compiled step once for each step."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self._compiled = compiled
+        self.traces = compiled.traces
+
+    @property
+    def engine(self) -> str:
+        return self._compiled.engine
+
+    def run(self, state: Sequence[Any], count: int) -> tuple[list[Array], int]:
+        now: list[Array] = list(state)
+        for done in range(1, count + 1):
+            *now, stop = self._compiled.run(*now)
+            if stop:
+                return now, done
+        return now, count
+
+
+class Native:
+    """A loop in compiled code."""
+
+    traces = 1
+    engine = "native"
+
+    def __init__(self, steps: Any) -> None:
+        self.run = steps.run
+
+
+class Automatic:
+    """Calls the NumPy program until the work pays for compiled code; see `tapecli.engines.auto`."""
+
+    traces = 1
+
+    def __init__(self, traced: Traced, steps: int, how: How) -> None:
+        self._traced = traced
+        self._how = how
+        self._spent = 0.0
+        self._now: Repeated = Stepwise(Fixed(traced.program.run, 1, traced.program, "numpy"))
+        self._open = len(traced.outputs[0].graph.nodes) <= NODES
+        ahead = traced.seconds * steps
+        if ahead > (COMPILE if how.steady else LOAD):
+            self._compile(cached=ahead <= COMPILE)
+        self._open = self._open and not how.steady
+
+    @property
+    def engine(self) -> str:
+        return self._now.engine
+
+    def run(self, state: Sequence[Any], count: int) -> tuple[list[Array], int]:
+        if not self._open:
+            return self._now.run(state, count)
+        now, done = list(state), 0
+        while done < count:  # a stretch at a time, to see what the steps cost
+            begin = time.perf_counter()
+            stretch = min(count - done, max(1, done)) if self._open else count - done
+            now, more = self._now.run(now, stretch)
+            done += more
+            if more < stretch:
+                break
+            self._spent += time.perf_counter() - begin
+            if self._open and self._spent > COMPILE:
+                self._compile(cached=False)
+        return now, done
+
+    def _compile(self, cached: bool) -> None:
+        from tapecli.engines import native
+
+        if not self._open:
+            return
+        if not native.ready(quiet=True):
+            self._open = False
+            return
+        found = _compiled(self._traced, self._how, cached)
+        if found is not None:
+            self._now, self._open = found, False
+
+
+def _compiled(traced: Traced, how: How, cached: bool = False) -> Repeated | None:
+    """The step in compiled code; None where `cached` asks for what the cache has, and it has nothing."""
+    from tapecli.engines import native
+
+    text = native.repeated(traced)
+    if text is not None:
+        if cached and not native.there(text, how):
+            return None
+        return Native(native.Steps(text, traced.dtype, native.loaded(text, how)))
+    text = native.written(traced)
+    if cached and not native.there(text, how):
+        return None
+    return Stepwise(Fixed(*native.made_of(text, traced, how), "native"))
+
+
+def of_graph(name: str, traced: Traced, steps: int, how: How) -> Repeated:
+    """A traced step made to run again and again by one of the engines that trace."""
+    if name == "auto":
+        return Automatic(traced, steps, how)
+    if name == "native":
+        from tapecli.engines import native
+
+        if native.ready():
+            found = _compiled(traced, how)
+            assert found is not None
+            return found
+    return Stepwise(Fixed(traced.program.run, 1, traced.program, "numpy"))
