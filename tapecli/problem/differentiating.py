@@ -87,7 +87,9 @@ def _traced(problem: Problem, node: Node, names: list[str], order: int) -> tuple
     inputs = [leaf for _, leaf in leaves]
     inside = {n.index for n in needed([node])}
     bound = {
-        name: n for name, n in formula.names.items() if n.index in inside and n.op is not INPUT and n.op is not LITERAL
+        name: n
+        for name, n in formula.names.items()
+        if n.index in inside and n.op is not INPUT and n.op is not LITERAL and n is not node
     }
     values = runner.function([node], inputs)
     kept = runner.function(list(bound.values()), inputs)

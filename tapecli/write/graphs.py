@@ -92,7 +92,7 @@ def _once(
     env: dict[int, Term] = {}
     for node in order:
         term = _term(terms, node, [env[arg.index] for arg in node.args])
-        if node.op is not INPUT and node.op is not LITERAL and term.size >= SMALL:
+        if node.op is not INPUT and node.op is not LITERAL and term.size >= _least(term):
             name = called.get(node.index)
             if name is None and node.index in often:
                 name = own[node.index] = names.next()
@@ -101,6 +101,11 @@ def _once(
                 term = terms.name(name, node.shape)
         env[node.index] = term
     return Written(bindings, [env[node.index] for node in outputs]), own
+
+
+def _least(term: Term) -> int:
+    """The size that a name is worth. Conditions stay as they are longer, so that branches can be put together."""
+    return 4 * SMALL if term.kind in ("compare", "not", "and", "or") else SMALL
 
 
 def _counts(made: Written) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Terms: formulas as people write them, with sums and products of any number of parts, in order and simplified.
 
-A term is frozen, and equal terms are one object. It is made from terms that were there before, so the order of making is
-an order for walking, and nothing here recurses. Every simplification holds for all real numbers at which the formula
+A term is frozen, and equal terms are one object. It is made from terms that were there before, so the order of making
+is an order for walking, and nothing here recurses. Every simplification holds for all real numbers at which the formula
 has a value, rounding aside; that `x/x` is 1 is one of them.
 """
 
@@ -228,15 +228,14 @@ class Terms:
     def _branches(self, one: tuple[Term, float, float], two: tuple[Term, float, float]) -> Term | None:
         if one[0].kind != "if" or two[0].kind != "if" or one[0].shape != two[0].shape:
             return None
-        (c, x, rest), (d, y, more) = one[0].args, two[0].args
-        if not (_is_zero(rest) and _is_zero(more)):
+        (c, x, other), (d, more, y) = one[0].args, two[0].args
+        if c is not d:
             return None
-        x, y = self.product([(x, 1.0)], *one[1:]), self.product([(y, 1.0)], *two[1:])
-        if d.kind == "not" and d.args[0] is c:
-            return self.choose(c, x, y, one[0].shape)
-        if c.kind == "not" and c.args[0] is d:
-            return self.choose(d, y, x, one[0].shape)
-        return None
+        if _is_zero(x) and _is_zero(y):
+            one, two, x, y = two, one, more, other
+        elif not (_is_zero(other) and _is_zero(more)):
+            return None
+        return self.choose(c, self.product([(x, 1.0)], *one[1:]), self.product([(y, 1.0)], *two[1:]), one[0].shape)
 
     # ---- conditions ----
 
