@@ -252,6 +252,9 @@ class Terms:
         """`one and two`, `one or two`"""
         if one is two and one.kind in ("compare", "and", "or", "not"):
             return one
+        known = [_same_number(one), _same_number(two)]
+        if None not in known:
+            return self.filled(float(all(known) if kind == "and" else any(known)), shape)
         if kind == "or" and (_is_not(one, two) or _is_not(two, one)):
             return self.filled(1.0, shape)
         return self.make(kind, None, (one, two), shape)
