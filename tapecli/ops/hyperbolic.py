@@ -127,7 +127,7 @@ sech_d1: Op = elementwise(
     kernel=lambda x: -(_sech(x) * np.tanh(x)),
     complex=lambda x: -np.tanh(x) / np.cosh(x),
     vjps=(lambda g, out, x: g * sech_d2(x),),
-    native=lambda b, x: -(b.sech(x) * b.tanh(x)),
+    native=lambda b, x: b.sech_d1(x),
     domain=R,
     points=_NEAR,
     doc="-sech(x) tanh(x), the derivative of sech",
@@ -137,7 +137,7 @@ sech_d2: Op = elementwise(
     kernel=late("elementary", "sech_d2"),
     complex=lambda x: (1.0 - 2.0 / np.cosh(x) ** 2) / np.cosh(x),
     vjps=(lambda g, out, x: g * (sech_d1(x) * (1.0 - 6.0 * sech2(x))),),
-    native=None,
+    native=lambda b, x: b.sech_d2(x),
     domain=R,
     points=(*_NEAR, (0.8813,)),
     doc="the second derivative of sech",
@@ -218,7 +218,7 @@ acsch: Op = elementwise(
     kernel=late("hyperbolic", "acsch"),
     complex=_of_inverse(np.arcsinh),
     vjps=(lambda g, out, x: -g * (1.0 / abs(x) / hypot(1.0, x)),),
-    native=None,
+    native=lambda b, x: b.acsch(x),
     domain="real, x ≠ 0",
     points=((0.5,), (-2.0,), (1e-5,), (1e8,)),
     doc="asinh(1 / x)",
@@ -234,7 +234,7 @@ asech: Op = elementwise(
     kernel=late("hyperbolic", "asech"),
     complex=_of_inverse(np.arccosh),
     vjps=(lambda g, out, x: g * asech_d1(x),),
-    native=None,
+    native=lambda b, x: b.asech(x),
     domain="0 < x <= 1",
     points=((0.5,), (0.9,), (1e-5,), (0.9999,)),
     doc="acosh(1 / x)",
@@ -254,7 +254,7 @@ asech_d2: Op = elementwise(
     kernel=late("elementary", "asech_d2"),
     complex=None,
     vjps=(lambda g, out, x: g * _asech_d3(x),),
-    native=None,
+    native=lambda b, x: b.asech_d2(x),
     domain="0 < x < 1",
     points=((0.5,), (0.9,), (1e-5,), (0.9999,), (0.7071,)),
     doc="the second derivative of asech",
@@ -305,8 +305,9 @@ def _logit_d1(x: Array) -> Any:
     return 1.0 / np.where(s < 0.0, np.nan, s)
 
 
-def _native_logit_d1(b: Any, product: Any) -> Any:
-    return 1.0 / b.select(product < 0.0, math.nan, product)
+def _native_logit_d1(b: Any, x: Any) -> Any:
+    s = x * (1.0 - x)
+    return 1.0 / b.select(s < 0.0, math.nan, s)
 
 
 logit_d1: Op = elementwise(
@@ -314,7 +315,7 @@ logit_d1: Op = elementwise(
     kernel=_logit_d1,
     complex=lambda x: 1.0 / (x * (1.0 - x)),
     vjps=(lambda g, out, x: g * ((2.0 * x - 1.0) * out * out),),  # the product rule on x (1 - x) would cancel
-    native=lambda b, x: _native_logit_d1(b, x * (1.0 - x)),
+    native=_native_logit_d1,
     domain="0 < x < 1",
     points=((0.3,), (0.5001,), (1e-9,), (0.9999,)),
     doc="1 / (x (1 - x)), the derivative of logit",

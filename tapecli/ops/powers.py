@@ -142,19 +142,9 @@ def _cbrt_d1(x: Array) -> Any:
     return np.true_divide(1.0, 3.0 * (root * root))
 
 
-def _native_cbrt_d1(root: Any) -> Any:
+def _native_cbrt_d1(b: Any, x: Any) -> Any:
+    root = b.cbrt(x)
     return 1.0 / (3.0 * (root * root))
-
-
-def _native_ratio(b: Any, x: Any, length: Any) -> Any:
-    return b.select(length.eq(0.0), 0.0, x / length)
-
-
-def _native_power_log(b: Any, x: Any, y: Any, k: int) -> Any:
-    log = factor = b.log(x)
-    for _ in range(k - 1):
-        factor = factor * log
-    return b.select(x.eq(0.0) & (y >= 0.0), 0.0, b.power_times(x, y, factor))
 
 
 cbrt_d1: Op = elementwise(
@@ -162,7 +152,7 @@ cbrt_d1: Op = elementwise(
     kernel=_cbrt_d1,
     complex=None,
     vjps=(lambda g, out, x: g * (out / x / -1.5),),
-    native=lambda b, x: _native_cbrt_d1(b.cbrt(x)),
+    native=_native_cbrt_d1,
     domain="x ≠ 0",
     points=((0.5,), (-3.0,), (27.0,), (1e-9,), (1e30,)),
     doc="1 / (3 cbrt(x)^2), the derivative of cbrt",
@@ -178,6 +168,16 @@ def _power_log(x: Array, y: Array, k: int) -> Any:
     inside = (p > 1e-290) & (p < math.inf)
     result = np.where(inside, p * log, (root * log) * root)
     return np.where((x == 0.0) & (y >= 0.0), 0.0, result)
+
+
+def _native_power_log(b: Any, x: Any, y: Any, k: int) -> Any:
+    if k == 1:
+        return b.power_log_1(x, y)
+    result = b.power_log_2(x, y)
+    log = b.log(x)
+    for _ in range(k - 2):
+        result = result * log
+    return b.select(x.eq(0.0) & (y >= 0.0), 0.0, result)
 
 
 @wide
@@ -282,7 +282,7 @@ ratio: Op = elementwise(
         lambda g, out, x, y: g * (ratio(y, x) * (ratio(y, x) / _nonzero(hypot(x, y)))),
         lambda g, out, x, y: -g * (out * (ratio(y, x) / _nonzero(hypot(x, y)))),
     ),
-    native=lambda b, x, y: _native_ratio(b, x, b.hypot(x, y)),
+    native=lambda b, x, y: b.ratio(x, y),
     domain=R,
     points=((1.5, 2.0), (-0.3, 0.2), (1e-3, 1e3), (-3.0, -3.5)),
     doc="x / hypot(x, y): the cosine of the angle of (x, y); 0 at the origin",

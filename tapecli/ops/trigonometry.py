@@ -105,7 +105,7 @@ def _atan_d1(x: Array, unit: float) -> Any:
 
 def _native_atan_d1(b: Any, x: Any, unit: float) -> Any:
     s = 1.0 + x * x
-    return b.select(b.abs(s) < math.inf, unit / s, b.select(b.isnan(x), x, unit / x / x))
+    return b.select(b.abs(s) < math.inf, unit / s, unit / x / x)
 
 
 asin_d1: Op = elementwise(
@@ -172,7 +172,7 @@ asec: Op = elementwise(
     kernel=late("trig", "asec"),
     complex=_of_inverse(np.arccos),
     vjps=(lambda g, out, x: g * _asec_d1(x),),
-    native=None,
+    native=lambda b, x: b.asec(x),
     domain=OUTSIDE,
     points=((1.5,), (-3.0,), (1.0001,), (1e8,)),
     doc="acos(1 / x)",
@@ -182,7 +182,7 @@ acsc: Op = elementwise(
     kernel=late("trig", "acsc"),
     complex=_of_inverse(np.arcsin),
     vjps=(lambda g, out, x: -g * _asec_d1(x),),
-    native=None,
+    native=lambda b, x: b.acsc(x),
     domain=OUTSIDE,
     points=((1.5,), (-3.0,), (1.0001,), (1e8,)),
     doc="asin(1 / x)",
@@ -192,7 +192,7 @@ acot: Op = elementwise(
     kernel=_of_inverse(np.arctan),
     complex=_of_inverse(np.arctan),
     vjps=(lambda g, out, x: -g * atan_d1(x, unit=1.0),),
-    native=lambda b, x: b.atan(1.0 / x),
+    native=lambda b, x: b.acot(x),
     domain="real, x ≠ 0",
     points=((0.5,), (-3.0,), (1e-5,), (1e8,)),
     doc="atan(1 / x)",
@@ -245,7 +245,7 @@ asind: Op = elementwise(
     kernel=late("trig", "asind"),
     complex=None,
     vjps=(lambda g, out, x: g * (RADIAN * asin_d1(x)),),
-    native=None,
+    native=lambda b, x: b.asind(x),
     domain=UNIT,
     points=((0.5,), (-0.9,), (1e-9,), (0.9999,)),
     doc="the inverse sine in degrees",
@@ -255,7 +255,7 @@ acosd: Op = elementwise(
     kernel=late("trig", "acosd"),
     complex=None,
     vjps=(lambda g, out, x: -g * (RADIAN * asin_d1(x)),),
-    native=None,
+    native=lambda b, x: b.acosd(x),
     domain=UNIT,
     points=((0.5,), (-0.9,), (1e-9,), (0.9999,)),
     doc="the inverse cosine in degrees",
@@ -265,7 +265,7 @@ atand: Op = elementwise(
     kernel=late("trig", "atand"),
     complex=None,
     vjps=(lambda g, out, x: g * atan_d1(x, unit=RADIAN),),
-    native=None,
+    native=lambda b, x: b.atand(x),
     domain=R,
     points=((0.5,), (-3.0,), (1e-9,), (1e8,)),
     doc="the inverse tangent in degrees",

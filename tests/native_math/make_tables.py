@@ -20,6 +20,7 @@ from __future__ import annotations
 
 # fmt: off
 Row = tuple[float, ...]
+Rows = tuple[tuple[float, float], ...]
 Words = tuple[int, ...]
 '''
 LINES: list[str] = []
@@ -101,6 +102,7 @@ def exponentials() -> None:
     ln2 = mp.log(2)
     emit("LN2_CUT", parts(ln2, 32), "log 2 in two parts, the first of 32 bits")
     emit("LN2_PARTS", parts(ln2, 40), "log 2 in two parts, the first of 40 bits")
+    emit_number("PER_LN2", 1 / ln2, "1/log 2")
     emit("LN2_THREE", parts(ln2, 32, 32), "log 2 in three parts, two of 32 bits")
     half = ln2 / 2 * mp.mpf("1.0001")
     for name, n in (("EXP", 10), ("EXPF", 5)):
@@ -132,6 +134,9 @@ def exponentials() -> None:
     )
     second = at_zero(lambda v: (atanh_tail(v) - mp.mpf(2) / 3) / v, mp.mpf(2) / 5)
     fit("LOG_TAIL", second, mp.mpf(10) ** -9, w, 8, "the same beyond its first term 2/3, over w", lambda v: v**2)
+    taylor = [tuple(pair(1 / mp.factorial(k))) for k in range(24)]
+    emit("INVERSE_FACTORIALS", taylor, "1/k! as pairs", "Rows")
+    emit("SECH_TURN", pair(mp.asinh(1)), "where the second derivative of sech is 0")
     emit("TWO_THIRDS", pair(mp.mpf(2) / 3), "2/3")
     emit("LOG2E", pair(1 / ln2), "1/log 2")
     emit("LOG10E", pair(1 / mp.log(10)), "1/log 10")
@@ -141,6 +146,12 @@ def exponentials() -> None:
     # 2**r and 10**r by their own logarithms
     emit_number("LOG10_2_INVERSE", mp.log(10) / ln2, "log2 10")
     emit("LOG10_2_CUT", parts(mp.log10(2), 32), "log10 2, the first part of 32 bits")
+
+
+def roots() -> None:
+    low, high = mp.sqrt(mp.mpf(1) / 2), mp.sqrt(2)
+    fit("CBRT", mp.cbrt, low, high, 6, "cbrt(m) for the start, m from sqrt(1/2) to sqrt 2", lambda m: 1 / mp.cbrt(m))
+    emit("CBRT_2", [float(mp.cbrt(2)), float(mp.cbrt(0.5))], "the cube roots of 2 and 1/2")
 
 
 def circular() -> None:
@@ -199,20 +210,6 @@ def circular() -> None:
         lambda z: z,
     )
 
-    def arcsin(z: mp.mpf) -> mp.mpf:
-        s = mp.sqrt(z)
-        return (mp.asin(s) - s) / (s * z)
-
-    fit(
-        "ASIN",
-        at_zero(arcsin, mp.mpf(1) / 6),
-        mp.mpf(10) ** -9,
-        mp.mpf("0.2501"),
-        14,
-        "(asin(s) - s)/s^3, powers of s^2, s <= 1/2",
-        lambda z: z,
-    )
-
 
 def two_over_pi(bits: int) -> int:
     with mp.workprec(bits + 100):
@@ -222,6 +219,7 @@ def two_over_pi(bits: int) -> int:
 def main() -> None:
     exponentials()
     circular()
+    roots()
     OUT.write_text(HEAD + "\n".join(LINES) + "\n", encoding="utf-8")
 
 

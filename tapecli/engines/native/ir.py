@@ -306,6 +306,24 @@ class Code:
         self.block(f"{here}.end")
         return found
 
+    def repeat(self, start: Sequence[Val], more: Callable[..., Val], step: Callable[..., Sequence[Val]]) -> list[Val]:
+        """The scalars `start` changed by `step(*values)` as long as `more(*values)`."""
+        here, before = self.fresh("w"), self.label
+        carried = [Val(self, f"%{here}.c{k}", v.scalar, 1) for k, v in enumerate(start)]
+        self.do(f"br label %{here}")
+        self.block(here)
+        at = len(self.lines)
+        self.do(f"br {more(*carried).typed}, label %{here}.do, label %{here}.end")
+        self.block(f"{here}.do")
+        after = step(*carried)
+        self.lines[at:at] = [
+            f"  {c.name} = phi {c.type} [ {v.name}, %{before} ], [ {w.name}, %{self.label} ]"
+            for c, v, w in zip(carried, start, after, strict=True)
+        ]
+        self.do(f"br label %{here}")
+        self.block(f"{here}.end")
+        return carried
+
 
 class Lanes:
     """Arithmetic on lanes of one float type: what a `native` rule of the op table writes itself with.

@@ -7,10 +7,11 @@ that have a form of their own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tapecli.engines.native.ir import Lanes, Val
-from tapecli.engines.native.library import circular, errors, exponential, inverse, logarithm
+from tapecli.engines.native.library import circular, errors, exponential, inverse, logarithm, roots
 
 
 def _of_type(double: Callable[..., Val], single: Callable[..., Val] | None) -> Callable[..., Val]:
@@ -22,61 +23,87 @@ def _of_type(double: Callable[..., Val], single: Callable[..., Val] | None) -> C
     return function
 
 
-_DOUBLE: dict[str, Callable[..., Val]] = {
-    f.__name__: f
-    for f in (
-        exponential.exp,
-        exponential.exp2,
-        exponential.exp10,
-        exponential.expm1,
-        exponential.sinh,
-        exponential.cosh,
-        exponential.tanh,
-        exponential.sech2,
-        exponential.sigmoid,
-        exponential.sigmoid_d1,
-        exponential.exp_neg_sq,
-        exponential.exp_neg_sq_d1,
-        exponential.sech,
-        exponential.csch,
-        exponential.coth,
-        logarithm.log,
-        logarithm.log1p,
-        logarithm.log2,
-        logarithm.log10,
-        logarithm.softplus,
-        logarithm.pow,
-        logarithm.power_dx,
-        logarithm.power_dxx,
-        logarithm.power_dxy,
-        logarithm.power_times,
-        logarithm.logit,
-        logarithm.logaddexp,
-        logarithm.logaddexp_share,
-        logarithm.logaddexp_d2,
-        circular.sin,
-        circular.cos,
-        circular.tan,
-        circular.sinpi,
-        circular.cospi,
-        circular.tanpi,
-        circular.tand,
-        circular.sind,
-        circular.cosd,
-        circular.sinc,
-        inverse.asin,
-        inverse.acos,
-        inverse.atan,
-        inverse.atan2,
-        inverse.asinh,
-        inverse.acosh,
-        inverse.atanh,
-        inverse.acoth,
-        inverse.cbrt,
-        inverse.hypot,
-        errors.erf,
-        errors.erfc,
-    )
+#: The functions of each module by name.
+_NAMES = {
+    exponential: (
+        "exp",
+        "exp2",
+        "exp10",
+        "expm1",
+        "sinh",
+        "cosh",
+        "tanh",
+        "sech2",
+        "sigmoid",
+        "sigmoid_d1",
+        "logaddexp_share",
+        "logaddexp_d2",
+        "sech",
+        "csch",
+        "coth",
+        "sech_d1",
+        "sech_d2",
+        "exp_neg_sq",
+        "exp_neg_sq_d1",
+    ),
+    logarithm: (
+        "log",
+        "log1p",
+        "log2",
+        "log10",
+        "softplus",
+        "logit",
+        "logaddexp",
+        "pow",
+        "power_dx",
+        "power_dxx",
+        "power_dxy",
+    ),
+    circular: (
+        "sin",
+        "cos",
+        "tan",
+        "sinpi",
+        "cospi",
+        "tanpi",
+        "sind",
+        "cosd",
+        "tand",
+        "sinc",
+    ),
+    inverse: (
+        "atan",
+        "atand",
+        "acot",
+        "atan2",
+        "asin",
+        "asind",
+        "acos",
+        "acosd",
+        "asec",
+        "acsc",
+        "asinh",
+        "acosh",
+        "atanh",
+        "acoth",
+        "acsch",
+        "asech",
+        "asech_d2",
+    ),
+    roots: (
+        "cbrt",
+        "hypot",
+        "ratio",
+        "mod",
+    ),
+    errors: (
+        "erf",
+        "erfc",
+    ),
 }
+_DOUBLE: dict[str, Callable[..., Val]] = {name: getattr(m, name) for m, names in _NAMES.items() for name in names}
+_DOUBLE["power_log_1"] = partial(logarithm.power_log, k=1)
+_DOUBLE["power_log_2"] = partial(logarithm.power_log, k=2)
 _SINGLE: dict[str, Callable[..., Val]] = {}
 FUNCTIONS: dict[str, Callable[..., Any]] = {name: _of_type(f, _SINGLE.get(name)) for name, f in _DOUBLE.items()}
+FUNCTIONS["spacing"] = roots.spacing  # of either precision

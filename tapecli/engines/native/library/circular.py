@@ -7,15 +7,14 @@ Newsletter 18 (1983), in integers, lane by lane. Then minimax polynomials for |r
 
 from __future__ import annotations
 
-import math
+from itertools import pairwise
 
 from tapecli.engines.native.ir import Lanes, Val
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
-from tapecli.engines.native.library.exponential import MAGIC, nearest
+from tapecli.engines.native.library.exponential import nearest
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
 
-INF, NAN = math.inf, math.nan
 #: Up to here three parts of pi/2 are enough.
 FAR = 2.0**28
 
@@ -41,8 +40,7 @@ def _quarters_far(x: Val) -> list[Val]:
     w = [word(k) for k in range(4)]
     code.declare("declare i64 @llvm.fshl.i64(i64, i64, i64)")
     a0, a1, a2 = (
-        code.emit(f"call i64 @llvm.fshl.i64({p.typed}, {q.typed}, {shift.typed})", "i64")
-        for p, q in zip(w, w[1:], strict=False)
+        code.emit(f"call i64 @llvm.fshl.i64({p.typed}, {q.typed}, {shift.typed})", "i64") for p, q in pairwise(w)
     )
 
     def wide(v: Val) -> Val:
@@ -79,21 +77,21 @@ def quarters(b: Lanes, x: Val) -> tuple[Val, Pair]:
     usual = b.abs(x) <= FAR
 
     def far() -> list[Val]:
-        q, h, l = b.code.each_lane(_quarters_far, [x], ["i64", "double", "double"])
-        return [b.select(usual, bits, q), b.select(usual, r[0], h), b.select(usual, r[1], l)]
+        q, h, lo = b.code.each_lane(_quarters_far, [x], ["i64", "double", "double"])
+        return [b.select(usual, bits, q), b.select(usual, r[0], h), b.select(usual, r[1], lo)]
 
-    q, h, l = b.code.branch(b.code.any(~usual), far, lambda: [bits, *r])
-    return q, (h, l)
+    q, h, lo = b.code.branch(b.code.any(~usual), far, lambda: [bits, *r])
+    return q, (h, lo)
 
 
 def sin_cos(b: Lanes, r: Pair) -> tuple[Pair, Pair]:
     """Sine and cosine of a pair, |r| <= pi/4 or a little more, as pairs whose low parts are not yet added."""
-    h, l = r
+    h, lo = r
     z = h * h
     half = 0.5 * z
     w = 1.0 - half
-    s = b.mad(h * z, b.poly(z, t.SIN), l * w)
-    c = ((1.0 - w) - half) + b.mad(z * z, b.poly(z, t.COS), -(h * l))
+    s = b.mad(h * z, b.poly(z, t.SIN), lo * w)
+    c = ((1.0 - w) - half) + b.mad(z * z, b.poly(z, t.COS), -(h * lo))
     return (h, s), (w, c)
 
 
@@ -128,105 +126,88 @@ def tan(b: Lanes, x: Val) -> Val:
     return b.select(b.abs(x) < 2.0**-27, x, y)
 
 
-# ---- angles in half turns and degrees ----
+def _half_turns(b: Lanes, x: Val) -> tuple[Val, Pair]:
+    """pi x = q pi/2 + r: q in the low bits of an integer, and r as a pair."""
+    y = x - 2.0 * b.rint(0.5 * x)
+    k, bits = nearest(b, y, 2.0)
+    return bits, pairs.mul1(b, pairs.constant(b, t.PI), y - 0.5 * k)
 
 
-def _within_turn(b: Lanes, x: Val, turn: float) -> Val:
-    """x less whole turns, exactly: for finite x, |result| <= turn/2."""
-
-    def once(y: Val) -> Val:
-        return less_product(b, y, b.rint(y / turn), turn)
+def _degrees(b: Lanes, x: Val) -> tuple[Val, Pair]:
+    """x degrees likewise."""
+    usual = b.abs(x) < 2.0**45
 
     def far() -> list[Val]:
+        # a whole number: whole turns are taken away, greatest powers of two first, each time exactly
         y = x
-        for _ in range(21):  # each takes 52 bits or more off
-            y = once(y)
-        return [y]
+        for power in range(975, -1, -45):
+            turn = 360.0 * 2.0**power
+            y = y - turn * b.rint(y / turn)
+        return [b.select(usual, x, y)]
 
-    usual = b.abs(x) < 2.0**52
-    y = b.code.branch(b.code.any(~usual), far, lambda: [once(x)])[0]
-    return b.select(b.abs(x) < INF, y, NAN)
-
-
-def _half_turns(b: Lanes, x: Val) -> tuple[Val, Pair, Val]:
-    """pi x = q pi/2 + r, as from `quarters`; and x less whole turns."""
-    y = _within_turn(b, x, 2.0)
-    shifted = b.mad(y, 2.0, MAGIC)
-    k = shifted - MAGIC
-    return b.to_bits(shifted), pairs.mul1(b, pairs.constant(b, t.PI), y - 0.5 * k), y
+    (y,) = b.code.branch(b.code.any(~usual), far, lambda: [x])
+    k, bits = nearest(b, y, 1.0 / 90.0)
+    return bits, pairs.mul1(b, pairs.constant(b, t.RADIANS), less_product(b, y, k, 90.0))
 
 
-def _degrees(b: Lanes, x: Val) -> tuple[Val, Pair, Val]:
-    """x degrees = q pi/2 + r."""
-    y = _within_turn(b, x, 360.0)
-    shifted = b.mad(y, 1.0 / 90.0, MAGIC)
-    k = shifted - MAGIC
-    return b.to_bits(shifted), pairs.mul1(b, pairs.constant(b, t.RADIANS), y - 90.0 * k), y
-
-
-def _sine(b: Lanes, x: Val, q: Val, r: Pair) -> Val:
-    s, c = b.once(sin_cos, r)
+def _sin_of(b: Lanes, x: Val, q: Val, r: Pair) -> Val:
+    s, c = sin_cos(b, r)
     odd = (q & 1).ne(0)
     y = _turned(b, q, b.select(odd, c[0], s[0]) + b.select(odd, c[1], s[1]))
     return b.select(y.eq(0.0), b.copysign(0.0, x), y)
 
 
-def _cosine(b: Lanes, q: Val, r: Pair) -> Val:
-    s, c = b.once(sin_cos, r)
+def _cos_of(b: Lanes, q: Val, r: Pair) -> Val:
+    s, c = sin_cos(b, r)
     odd = (q & 1).ne(0)
-    y = _turned(b, q + 1, b.select(odd, s[0], c[0]) + b.select(odd, s[1], c[1]))
-    return b.select(y.eq(0.0), 0.0, y)
+    return _turned(b, q + 1, b.select(odd, s[0], c[0]) + b.select(odd, s[1], c[1])) + 0.0
+
+
+def _tan_of(b: Lanes, x: Val, q: Val, r: Pair) -> Val:
+    """Infinite, with the sign of the sine, where the cosine is 0."""
+    s, c = sin_cos(b, r)
+    s, c = fast_two_sum(*s), fast_two_sum(*c)
+    odd = (q & 1).ne(0)
+    below = pairs.select(b, odd, s, c)
+    pole = below[0].eq(0.0)
+    y = pairs.joined(pairs.div(b, pairs.select(b, odd, c, s), (b.select(pole, 1.0, below[0]), below[1])))
+    y = b.from_bits(b.to_bits(y) ^ ((q & 1) << 63))
+    y = b.select(pole, _turned(b, q, b.const(float("inf"))), y)
+    return b.select(y.eq(0.0), b.copysign(0.0, x), y)
 
 
 def sinpi(b: Lanes, x: Val) -> Val:
-    q, r, _ = b.once(_half_turns, x)
-    return _sine(b, x, q, r)
+    return _sin_of(b, x, *_half_turns(b, x))
 
 
 def cospi(b: Lanes, x: Val) -> Val:
-    q, r, _ = b.once(_half_turns, x)
-    return _cosine(b, q, r)
-
-
-def _tangent(b: Lanes, x: Val, q: Val, r: Pair) -> Val:
-    s, c = b.once(sin_cos, r)
-    s, c = fast_two_sum(*s), fast_two_sum(*c)
-    odd = (q & 1).ne(0)
-    y = pairs.joined(pairs.div(b, pairs.select(b, odd, c, s), pairs.select(b, odd, s, c)))
-    pole = b.select(odd, s[0], c[0]).eq(0.0)
-    y = b.from_bits(b.to_bits(y) ^ ((q & 1) << 63))
-    return b.select(pole, INF, b.select(y.eq(0.0), b.copysign(0.0, x), y))
+    return _cos_of(b, *_half_turns(b, x))
 
 
 def tanpi(b: Lanes, x: Val) -> Val:
-    q, r, _ = b.once(_half_turns, x)
-    return _tangent(b, x, q, r)
-
-
-def tand(b: Lanes, x: Val) -> Val:
-    q, r, _ = b.once(_degrees, x)
-    return _tangent(b, x, q, r)
+    return _tan_of(b, x, *_half_turns(b, x))
 
 
 def sind(b: Lanes, x: Val) -> Val:
-    q, r, _ = b.once(_degrees, x)
-    return _sine(b, x, q, r)
+    return _sin_of(b, x, *_degrees(b, x))
 
 
 def cosd(b: Lanes, x: Val) -> Val:
-    q, r, _ = b.once(_degrees, x)
-    return _cosine(b, q, r)
+    return _cos_of(b, *_degrees(b, x))
+
+
+def tand(b: Lanes, x: Val) -> Val:
+    return _tan_of(b, x, *_degrees(b, x))
 
 
 def sinc(b: Lanes, x: Val) -> Val:
-    """sin(pi x)/(pi x)."""
+    """sin(pi x)/(pi x) as a quotient of pairs, 1 at 0."""
     a = b.abs(x)
-    near, whole = a < 2.0**-27, a >= 2.0**53
-    v = b.select(near | whole, 0.5, x)
-    q, r, _ = b.once(_half_turns, v)
-    s, c = b.once(sin_cos, r)
+    small = a < 1e-9
+    v = b.select(small, 0.5, b.select(a > 2.0**60, 2.0**60, a))
+    q, r = _half_turns(b, v)
+    s, c = sin_cos(b, r)
     odd = (q & 1).ne(0)
-    top = b.select(odd, c[0], s[0]), b.select(odd, c[1], s[1])
-    y = pairs.joined(pairs.div(b, fast_two_sum(*top), pairs.mul1(b, pairs.constant(b, t.PI), v)))
-    y = b.select(near, 1.0, _turned(b, q, y))
-    return b.select(whole, 0.0, b.select(b.isnan(x), x, y))
+    top = fast_two_sum(b.select(odd, c[0], s[0]), b.select(odd, c[1], s[1]))
+    y = pairs.joined(pairs.div(b, top, pairs.mul1(b, pairs.constant(b, t.PI), v)))
+    return b.select(small, 1.0, b.select(a < float("inf"), _turned(b, q, y), 0.0 / a))

@@ -1,8 +1,7 @@
-"""Inverse circular and hyperbolic functions, roots and lengths.
+"""Inverse functions: angles, and areas (the inverse hyperbolic ones).
 
-atan: an argument reduced by 0, pi/4 or pi/2 to |t| <= tan(pi/8), the quotient t taken as a pair. asin and acos:
-a polynomial up to 1/2, beyond by asin(x) = pi/2 - 2 asin(sqrt((1 - x)/2)) (W. J. Cody and W. Waite, Software Manual for
-the Elementary Functions, 1980). Inverse hyperbolic functions are log(1 + q) of a pair q in which nothing cancels.
+All angles come from one core, atan(y/x) for pairs y, x >= 0: the lesser over the greater, or their difference over
+their sum, so that one division leaves |t| <= tan(pi/8) for a minimax polynomial. Areas are log(1 + q) with q as a pair.
 """
 
 from __future__ import annotations
@@ -12,216 +11,234 @@ import math
 from tapecli.engines.native.ir import Lanes, Val
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
-from tapecli.engines.native.library.logarithm import log1p_pair, log_pair
-from tapecli.engines.native.library.pairs import Pair, fast_two_sum, two_sum
+from tapecli.engines.native.library.logarithm import log_near, plus_one, split
+from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
 
 INF, NAN = math.inf, math.nan
-#: tan(pi/8) and tan(3 pi/8)
-NARROW, WIDE = math.sqrt(2.0) - 1.0, math.sqrt(2.0) + 1.0
-#: Where x^2 is all there is of x^2 + 1.
-LARGE = 2.0**60
+#: From here on x^2 + 1 is x^2.
+BIG = 2.0**28
+TAN_22 = math.sqrt(2.0) - 1.0
 
 
-def _atan_pair(b: Lanes, num: Pair, den: Pair, base: Pair) -> Val:
-    """base + atan(num/den), |num| <= tan(pi/8) |den|."""
-    h, low = pairs.div(b, num, den)
-    w = h * h
-    rest = low + h * (w * b.poly(w, t.ATAN))
-    s, e = two_sum(base[0], h)
-    return s + (e + (base[1] + rest))
+def angle(b: Lanes, y: Pair, x: Pair) -> Pair:
+    """atan(y/x) in [0, pi/2] for pairs y, x >= 0 that are not both 0."""
+    swap = y[0] > x[0]
+    low, high = pairs.select(b, swap, x, y), pairs.select(b, swap, y, x)
+    steep = low[0] > high[0] * TAN_22
+    d, s = two_sum(low[0], -high[0]), two_sum(low[0], high[0])
+    num = pairs.select(b, steep, (d[0], d[1] + (low[1] - high[1])), low)
+    den = pairs.select(b, steep, (s[0], s[1] + (low[1] + high[1])), high)
+    h, lo = pairs.div(b, num, den)
+    z = h * h
+    lo = b.mad(h * z, b.poly(z, t.ATAN), b.mad(-lo, z, lo))
+    base, e = fast_two_sum(b.select(steep, t.QUARTER_PI[0], b.const(0.0)), h)
+    lo = (e + lo) + b.select(steep, t.QUARTER_PI[1], b.const(0.0))
+    base, lo = fast_two_sum(base, lo)
+    other, e = fast_two_sum(b.const(t.HALF_PI[0]), -base)
+    return fast_two_sum(b.select(swap, other, base), b.select(swap, e + (t.HALF_PI[1] - lo), lo))
+
+
+def _unit(b: Lanes) -> Pair:
+    return b.const(1.0), b.const(0.0)
+
+
+def _beyond(b: Lanes, negative: Val, p: Pair) -> Pair:
+    """pi - p where the abscissa is negative."""
+    h, e = fast_two_sum(b.const(t.PI[0]), -p[0])
+    return b.select(negative, h, p[0]), b.select(negative, e + (t.PI[1] - p[1]), p[1])
+
+
+def _degrees(b: Lanes, p: Pair) -> Val:
+    return pairs.joined(pairs.mul(b, p, pairs.constant(b, t.PER_RADIAN)))
+
+
+def _atan(b: Lanes, x: Val) -> Pair:
+    a = b.abs(x)
+    return angle(b, (b.select(a > 2.0**60, 2.0**60, a), b.const(0.0)), _unit(b))
 
 
 def atan(b: Lanes, x: Val) -> Val:
+    y = b.copysign(pairs.joined(_atan(b, x)), x)
+    return b.select(b.abs(x) < 2.0**-28, x, y)
+
+
+def atand(b: Lanes, x: Val) -> Val:
+    small = b.abs(x) < 2.0**-28
+    y = _small_degrees(b, b.select(small, x, 0.0))
+    return b.select(small, y, b.copysign(_degrees(b, _atan(b, x)), x))
+
+
+def _small_degrees(b: Lanes, x: Val) -> Val:
+    """180/pi x, to one rounding for numbers of any size."""
+    h, lo = pairs.mul1(b, pairs.constant(b, t.PER_RADIAN), x * 2.0**200)
+    return b.copysign((h + lo) * 2.0**-200, x)
+
+
+def acot(b: Lanes, x: Val) -> Val:
     a = b.abs(x)
-    high, middle = a > WIDE, a > NARROW
-    zero = b.const(0.0)
-    less, more = two_sum(a, b.const(-1.0)), two_sum(a, b.const(1.0))
-    num = pairs.select(b, high, (b.const(-1.0), zero), pairs.select(b, middle, less, (a, zero)))
-    den = pairs.select(b, high, (a, zero), pairs.select(b, middle, more, (b.const(1.0), zero)))
-    quarter, half = pairs.constant(b, t.QUARTER_PI), pairs.constant(b, t.HALF_PI[:2])
-    base = pairs.select(b, high, half, pairs.select(b, middle, quarter, (zero, zero)))
-    y = _atan_pair(b, num, den, base)
-    y = b.select(a > 2.0**60, t.HALF_PI[0], y)
-    return b.select(a > 2.0**-27, b.copysign(y, x), x)
+    y = pairs.joined(angle(b, _unit(b), (b.select(a > BIG, BIG, a), b.const(0.0))))
+    return b.select(a > BIG, 1.0 / x, b.copysign(y, x))
 
 
 def atan2(b: Lanes, y: Val, x: Val) -> Val:
-    """The angle of (x, y): atan of the lesser over the greater, turned to its octant and quadrant."""
-    a, c = b.abs(y), b.abs(x)
-    infinite = a.eq(INF) & c.eq(INF)
-    a, c = b.select(infinite, 1.0, a), b.select(infinite, 1.0, c)
-    big, small = (a > 2.0**500) | (c > 2.0**500), (a < 2.0**-500) & (c < 2.0**-500)
-    scale = b.select(big, 2.0**-600, b.select(small, 2.0**400, b.const(1.0)))
-    a, c = a * scale, c * scale
-    high, middle = a > WIDE * c, a > NARROW * c
-    zero = b.const(0.0)
-    num = pairs.select(b, high, (-c, zero), pairs.select(b, middle, two_sum(a, -c), (a, zero)))
-    den = pairs.select(b, high, (a, zero), pairs.select(b, middle, two_sum(a, c), (c, zero)))
-    den = (b.select(den[0].eq(0.0) | den[0].eq(INF), 1.0, den[0]), den[1])
-    num = (b.select(b.abs(num[0]).eq(INF) | c.eq(INF) | a.eq(INF), 0.0, num[0]), b.select(b.isnan(num[1]), 0.0, num[1]))
-    quarter, half = pairs.constant(b, t.QUARTER_PI), pairs.constant(b, t.HALF_PI[:2])
-    base = pairs.select(b, high, half, pairs.select(b, middle, quarter, (zero, zero)))
-    left = b.copysign(1.0, x) < 0.0
-    whole = pairs.constant(b, t.PI)
-    base = pairs.select(b, left, pairs.add(whole, pairs.neg(base)), base)
-    num = pairs.select(b, left, pairs.neg(num), num)
-    h, low = pairs.div(b, num, den)
-    w = h * h
-    rest = low + h * (w * b.poly(w, t.ATAN))
-    s, e = two_sum(base[0], h)
-    angle = s + (e + (base[1] + rest))
-    # y so small beside x > 0 that the quotient may leave the normal numbers
-    tiny = ~left & (a < c * 2.0**-500)
-    angle = b.select(tiny, b.abs(y) / b.abs(x), angle)
-    angle = b.select(b.isnan(x) | b.isnan(y), x + y, b.copysign(angle, y))
-    return angle
+    v, w = b.abs(y), b.abs(x)
+    top = b.select(v > w, v, w)
+    # scaled by the power of two that brings the greater one near 1
+    field = b.to_bits(top) & (0x7FF << 52)
+    field = b.select(field.eq(0), 1 << 52, b.select(field > 2045 << 52, 2045 << 52, field))
+    power = b.from_bits((2046 << 52) - field)
+    endless = top.eq(INF)
+    ys = b.select(endless, b.truth(v.eq(INF)), v * power)
+    xs = b.select(endless, b.truth(w.eq(INF)), b.select(top.eq(0.0), 1.0, w * power))
+    p = angle(b, (ys, b.const(0.0)), (xs, b.const(0.0)))
+    p = _beyond(b, b.copysign(1.0, x) < 0.0, p)
+    result = b.copysign(pairs.joined(p), y)
+    return b.select(b.isnan(x) | b.isnan(y), x + y, result)
 
 
-def _asin_near(b: Lanes, h: Val, w: Val) -> Val:
-    """asin(h) - h, w = h^2 <= 1/4."""
-    return h * (w * b.poly(w, t.ASIN))
+def _circle(b: Lanes, a: Val) -> Pair:
+    """sqrt(1 - a^2)."""
+    return pairs.sqrt(b, pairs.mul(b, fast_two_sum(b.const(1.0), -a), fast_two_sum(b.const(1.0), a)))
 
 
-def _asin_parts(b: Lanes, x: Val) -> tuple[Val, Pair, Val]:
-    """|x| > 1/2, and the argument of the polynomial as a pair (x itself, or sqrt((1 - |x|)/2)), and its square."""
+def _asin(b: Lanes, x: Val) -> Pair:
     a = b.abs(x)
-    far = a > 0.5
-    z = 0.5 * (1.0 - a)
-    root = pairs.sqrt(b, (b.select(z > 0.0, z, b.const(0.0)), b.const(0.0)))
-    h, low = pairs.select(b, far, root, (a, b.const(0.0)))
-    return far, (h, low), b.select(far, z, a * a)
+    return angle(b, (a, b.const(0.0)), _circle(b, a))
+
+
+def _acos(b: Lanes, x: Val) -> Pair:
+    a = b.abs(x)
+    return _beyond(b, x < 0.0, angle(b, _circle(b, a), (a, b.const(0.0))))
 
 
 def asin(b: Lanes, x: Val) -> Val:
-    far, (h, low), w = _asin_parts(b, x)
-    rest = low + _asin_near(b, h, w)
-    turned = t.HALF_PI[0] - 2.0 * h, t.HALF_PI[1] - 2.0 * rest
-    s, e = two_sum(b.const(t.HALF_PI[0]), -2.0 * h)
-    y = b.select(far, s + (e + turned[1]), h + rest)
-    y = b.copysign(y, x)
-    y = b.select(b.abs(x) < 2.0**-27, x, y)
-    return b.select(b.abs(x) <= 1.0, y, NAN)
+    y = b.copysign(pairs.joined(_asin(b, x)), x)
+    return b.select(b.abs(x) < 2.0**-28, x, y)
+
+
+def asind(b: Lanes, x: Val) -> Val:
+    small = b.abs(x) < 2.0**-28
+    y = _small_degrees(b, b.select(small, x, 0.0))
+    return b.select(small, y, b.copysign(_degrees(b, _asin(b, x)), x))
 
 
 def acos(b: Lanes, x: Val) -> Val:
-    far, (h, low), w = _asin_parts(b, x)
-    rest = low + _asin_near(b, h, w)
-    left = x < 0.0
-    # 2 asin(s), pi - 2 asin(s), or pi/2 - asin(x)
-    s, e = two_sum(b.const(t.PI[0]), -2.0 * h)
-    around = b.select(left, s + (e + (t.PI[1] - 2.0 * rest)), 2.0 * (h + rest))
-    h, rest = b.select(left, -h, h), b.select(left, -rest, rest)
-    s, e = two_sum(b.const(t.HALF_PI[0]), -h)
-    y = b.select(far, around, s + (e + (t.HALF_PI[1] - rest)))
-    return b.select(b.abs(x) <= 1.0, y, NAN)
+    return pairs.joined(_acos(b, x))
 
 
-# ---- inverse hyperbolic functions ----
+def acosd(b: Lanes, x: Val) -> Val:
+    return _degrees(b, _acos(b, x))
 
 
-def _log_twice(b: Lanes, a: Val) -> Val:
-    """log(2a)."""
-    h, low = log_pair(b, a)
-    s, e = two_sum(h, b.const(t.LN2[0]))
-    return s + (e + (low + t.LN2[1]))
+def _hyperbola(b: Lanes, a: Val) -> Pair:
+    """sqrt(a^2 - 1)."""
+    return pairs.sqrt(b, pairs.mul(b, two_sum(a, b.const(-1.0)), two_sum(a, b.const(1.0))))
 
 
-def _inside(b: Lanes, mask: Val, x: Val) -> Val:
-    return b.select(mask, x, 1.0)
+def asec(b: Lanes, x: Val) -> Val:
+    a = b.abs(x)
+    a = b.select(a > 2.0**100, 2.0**100, a)
+    return pairs.joined(_beyond(b, x < 0.0, angle(b, _hyperbola(b, a), _unit(b))))
+
+
+def acsc(b: Lanes, x: Val) -> Val:
+    a = b.abs(x)
+    y = pairs.joined(angle(b, _unit(b), _hyperbola(b, b.select(a > BIG, BIG, a))))
+    return b.select(a > BIG, 1.0 / x, b.copysign(y, x))
+
+
+# ---- areas
+
+
+def _log_of_double(b: Lanes, a: Val, f: Val, rest: Val, k: Val, big: Val) -> tuple[Val, Val, Val]:
+    """The parts of log(2 a) where `big`, else f, rest, k."""
+    m, ka = split(b, a)
+    return b.select(big, m - 1.0, f), b.select(big, 0.0, rest), b.select(big, ka + 1.0, k)
+
+
+def _log_of_parts(b: Lanes, f: Val, rest: Val, k: Val) -> Val:
+    return log_near(b, f, rest - rest * f, k)
 
 
 def asinh(b: Lanes, x: Val) -> Val:
     """log(1 + a + a^2/(1 + sqrt(1 + a^2)))."""
     a = b.abs(x)
-    large = a > LARGE
-    v = b.select(large | b.isnan(a), 1.0, a)
-    square = pairs.square(b, v)
-    root = pairs.sqrt(b, pairs.add1(square, b.const(1.0)))
-    q = pairs.add1(pairs.div(b, square, pairs.add1(root, b.const(1.0))), v)
-    h, low = log1p_pair(b, q[0], q[1])
-    y = b.select(large, _log_twice(b, _inside(b, large & (a < INF), a)), h + low)
-    y = b.select(a.eq(INF) | b.isnan(a), a, y)
-    return b.select(a < 2.0**-27, x, b.copysign(y, x))
+    big = a > BIG
+    v = b.select(big, 1.0, a)
+    square = v * v
+    q = fast_two_sum(v, square / (1.0 + b.sqrt(1.0 + square)))
+    y = _log_of_parts(b, *_log_of_double(b, a, *plus_one(b, *q), big))
+    y = b.select(a < INF, y, a)
+    return b.select(a < 2.0**-28, x, b.copysign(y, x))
 
 
 def acosh(b: Lanes, x: Val) -> Val:
     """log(1 + d + sqrt(d (d + 2))), d = x - 1."""
-    large = x > LARGE
-    usual = (x > 1.0) & ~large
-    v = b.select(usual, x, 2.0)
-    d = two_sum(v, b.const(-1.0))
-    root = pairs.sqrt(b, pairs.mul(b, d, two_sum(v, b.const(1.0))))
-    q = pairs.add(root, d)
-    h, low = log1p_pair(b, q[0], q[1])
-    y = b.select(large, _log_twice(b, _inside(b, large & (x < INF), x)), h + low)
-    y = b.select(usual | (large & (x < INF)), y, b.select(x.eq(1.0), 0.0, b.const(NAN)))
-    return b.select(x.eq(INF), INF, y)
-
-
-def _half_log(b: Lanes, num: Val, d: Pair) -> Val:
-    """log(1 + num/d)/2."""
-    q = pairs.div(b, (num, b.const(0.0)), d)
-    h, low = log1p_pair(b, q[0], q[1])
-    return 0.5 * (h + low)
+    big = x > BIG
+    v = b.select(big, 2.0, x)
+    d = v - 1.0
+    s, e = fast_two_sum(b.const(2.0), d)
+    p, pe = two_prod(b, d, s)
+    root = b.sqrt(p)
+    low = (less_product(b, p, root, root) + b.mad(d, e, pe)) * (0.5 / b.select(root > 0.0, root, 1.0))
+    q = two_sum(root, d)
+    y = _log_of_parts(b, *_log_of_double(b, x, *plus_one(b, q[0], q[1] + low), big))
+    y = b.select(x < INF, y, x)
+    return b.select(x >= 1.0, y, NAN)
 
 
 def atanh(b: Lanes, x: Val) -> Val:
-    """log(1 + 2a/(1 - a))/2."""
+    """log(1 + 2 a/(1 - a))/2."""
     a = b.abs(x)
-    inside = a < 1.0
-    v = b.select(inside, a, 0.5)
-    y = _half_log(b, 2.0 * v, two_sum(b.const(1.0), -v))
-    y = b.select(inside, y, b.select(a.eq(1.0), INF, b.const(NAN)))
-    return b.select(a < 2.0**-27, x, b.copysign(y, x))
+    q = pairs.div(b, (a + a, b.const(0.0)), fast_two_sum(b.const(1.0), -b.select(a < 1.0, a, 0.5)))
+    y = 0.5 * _log_of_parts(b, *plus_one(b, *q))
+    y = b.select(a < 1.0, y, b.select(a.eq(1.0), INF, NAN))
+    return b.select(a < 2.0**-28, x, b.copysign(y, x))
 
 
 def acoth(b: Lanes, x: Val) -> Val:
     """log(1 + 2/(a - 1))/2."""
     a = b.abs(x)
-    outside = a > 1.0
-    v = b.select(outside & (a < LARGE), a, 2.0)
-    y = _half_log(b, b.const(2.0), two_sum(v, b.const(-1.0)))
-    y = b.select(a >= LARGE, 1.0 / a, b.select(outside, y, b.select(a.eq(1.0), INF, b.const(NAN))))
-    return b.copysign(y, x)
+    inside = (a > 1.0) & (a < BIG)
+    q = pairs.div(b, (b.const(2.0), b.const(0.0)), two_sum(b.select(inside, a, 2.0), b.const(-1.0)))
+    y = 0.5 * _log_of_parts(b, *plus_one(b, *q))
+    y = b.select(a > 1.0, y, b.select(a.eq(1.0), INF, NAN))
+    return b.select(a >= BIG, 1.0 / x, b.copysign(y, x))
 
 
-# ---- roots and lengths ----
-
-
-def cbrt(b: Lanes, x: Val) -> Val:
-    """A third of the exponent, two steps of Halley, and one of Newton with the cube in pairs."""
+def acsch(b: Lanes, x: Val) -> Val:
+    """log(1 + (1 + 1/(a + sqrt(a^2 + 1)))/a); -log(a/2) where a is tiny."""
     a = b.abs(x)
-    tiny, large = a < 2.0**-1000, a > 2.0**1000
-    v = b.select(tiny, a * 2.0**300, b.select(large, a * 2.0**-300, a))
-    usual = (v > 0.0) & (v < INF)
-    v = b.select(usual, v, 1.0)
-    # a third of the bits, by the high word's 32 bits: i*(2^32/3) without leaving 64 bits
-    i = b.to_bits(v)
-    third = ((i >> 32) * 1431655766) >> 32
-    y = b.from_bits((third + 0x2A9F7893) << 32)
-    for _ in range(2):
-        cube = (y * y) * y
-        y = y * ((cube + 2.0 * v) / (2.0 * cube + v))
-    s, e = pairs.square(b, y)
-    p, f = pairs.two_prod(b, s, y)
-    y = y - ((p - v) + (f + e * y)) / (3.0 * s)
-    y = b.select(tiny, y * 2.0**-100, b.select(large, y * 2.0**100, y))
-    return b.select(usual, b.copysign(y, x), x)
+    tiny = a < 2.0**-29
+    v = b.select(tiny, 1.0, b.select(a > BIG, BIG, a))
+    u = 1.0 / (v + b.sqrt(1.0 + v * v))
+    q = pairs.div(b, fast_two_sum(b.const(1.0), u), (v, b.const(0.0)))
+    y = _or_log_of_half(b, a, *plus_one(b, *q), tiny)
+    y = b.select(a > 0.0, y, b.select(a.eq(0.0), INF, NAN))
+    return b.select(a > BIG, 1.0 / x, b.copysign(y, x))
 
 
-def hypot(b: Lanes, x: Val, y: Val) -> Val:
-    """The squares in pairs, of numbers scaled by a power of two where they are very large or small."""
-    a, c = b.abs(x), b.abs(y)
-    big, small = b.select(a > c, a, c), b.select(a > c, c, a)
-    large, tiny = big > 2.0**500, big < 2.0**-450
-    down = b.select(large, 2.0**-600, b.select(tiny, 2.0**550, b.const(1.0)))
-    up = b.select(large, 2.0**600, b.select(tiny, 2.0**-550, b.const(1.0)))
-    big, small = big * down, small * down
-    usual = (big > 0.0) & (big < INF)
-    big, small = b.select(usual, big, 1.0), b.select(usual, small, 0.0)
-    h, low = pairs.square(b, big)
-    k, rest = pairs.square(b, small)
-    s, e = fast_two_sum(h, k)
-    root = pairs.sqrt(b, (s, e + (low + rest)))
-    found = b.select(usual, (root[0] + root[1]) * up, a + c)
-    return b.select(a.eq(INF) | c.eq(INF), INF, found)
+def _or_log_of_half(b: Lanes, a: Val, f: Val, rest: Val, k: Val, tiny: Val) -> Val:
+    """-log(a/2) where `tiny`, else the logarithm of the parts f, rest, k."""
+    m, ka = split(b, a)
+    y = _log_of_parts(b, b.select(tiny, m - 1.0, f), b.select(tiny, 0.0, rest), b.select(tiny, ka - 1.0, k))
+    return b.select(tiny, -y, y)
+
+
+def asech_d2(b: Lanes, x: Val) -> Val:
+    """(1 - 2 x^2)/(x^2 ((1-x)(1+x))^1.5), the square taken exactly."""
+    s, e = pairs.square(b, x)
+    c = (1.0 - x) * (1.0 + x)
+    return b.select(x < 0.0, NAN, ((1.0 - 2.0 * s) - 2.0 * e) / x / x / (c * b.sqrt(c)))
+
+
+def asech(b: Lanes, x: Val) -> Val:
+    """log(1 + ((1-x) + sqrt((1-x)(1+x)))/x); -log(x/2) where x is tiny."""
+    tiny = x < 2.0**-29
+    v = b.select(tiny | (x > 1.0), 1.0, x)
+    d = fast_two_sum(b.const(1.0), -v)
+    s = pairs.sqrt(b, pairs.mul(b, d, fast_two_sum(b.const(1.0), v)))
+    q = pairs.div(b, pairs.add(s, d), (v, b.const(0.0)))
+    y = _or_log_of_half(b, x, *plus_one(b, *q), tiny)
+    y = b.select(x > 0.0, y, b.select(x.eq(0.0), INF, NAN))
+    return b.select(x > 1.0, NAN, y)

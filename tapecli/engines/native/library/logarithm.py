@@ -12,13 +12,11 @@ from typing import Any
 from tapecli.engines.native.ir import Lanes, Val
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
-from tapecli.engines.native.library.exponential import bell_pair, exp_pair, ldexp, sigmoid_pair
+from tapecli.engines.native.library.exponential import exp_pair, ldexp, nearest, power_of_two
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
 
 INF, NAN = math.inf, math.nan
-#: Exponents of e within these bounds are computed: their powers are far beyond the numbers of either end. Then: the
-#: bits of sqrt(1/2), and 1024 in the place of the exponent.
-MOST = 1380.0
+#: The bits of sqrt(1/2), and 1024 in the place of the exponent.
 ROOT_HALF_BITS = 0x3FE6A09E667F3BCD
 LIFT = 1024 << 52
 WHOLE_BITS = 0x4330000000000000
@@ -34,7 +32,7 @@ def split(b: Lanes, x: Val) -> tuple[Val, Val]:
     return m, k
 
 
-def _log_near(b: Lanes, f: Val, tail: Any, k: Val) -> Val:
+def log_near(b: Lanes, f: Val, tail: Any, k: Val) -> Val:
     """k log 2 + log(1 + f) + tail."""
     half = 0.5 * (f * f)
     s = f / (2.0 + f)
@@ -54,10 +52,10 @@ def _ends(b: Lanes, x: Val, y: Val) -> Val:
 
 def log(b: Lanes, x: Val) -> Val:
     m, k = split(b, x)
-    return _ends(b, x, _log_near(b, m - 1.0, None, k))
+    return _ends(b, x, log_near(b, m - 1.0, None, k))
 
 
-def _plus_one(b: Lanes, q: Val, low: Any = None) -> tuple[Val, Val, Val]:
+def plus_one(b: Lanes, q: Val, low: Any = None) -> tuple[Val, Val, Val]:
     """1 + q + low = 2^k (1 + f + rest): f, rest, k; f is q where k is 0."""
     u, c = two_sum(b.const(1.0), q)
     if low is not None:
@@ -71,14 +69,14 @@ def _plus_one(b: Lanes, q: Val, low: Any = None) -> tuple[Val, Val, Val]:
 
 
 def log1p(b: Lanes, x: Val) -> Val:
-    f, rest, k = _plus_one(b, x)
-    y = _log_near(b, f, rest - rest * f, k)
+    f, rest, k = plus_one(b, x)
+    y = log_near(b, f, rest - rest * f, k)
     y = b.select(b.abs(x) < 2.0**-54, x, y)
     y = b.select(x < INF, y, x)
     return b.select(x > -1.0, y, b.select(x.eq(-1.0), -INF, NAN))
 
 
-def _pair_near(b: Lanes, f: Val, tail: Any, k: Any) -> Pair:
+def pair_near(b: Lanes, f: Val, tail: Any, k: Any) -> Pair:
     """k log 2 + log(1 + f + tail) as a pair, to about 2^-64."""
     d, dl = fast_two_sum(b.const(2.0), f)
     if tail is not None:
@@ -96,40 +94,40 @@ def _pair_near(b: Lanes, f: Val, tail: Any, k: Any) -> Pair:
     ul = ul + b.mad(w, pl, wl * p)
     v, vl = two_prod(b, s, u)
     vl = vl + b.mad(s, ul, sl * u)
-    h, l = fast_two_sum(s + s, v)
-    l = l + (vl + (sl + sl))
+    h, lo = fast_two_sum(s + s, v)
+    lo = lo + (vl + (sl + sl))
     if k is None:
-        return fast_two_sum(h, l)
+        return fast_two_sum(h, lo)
     h, e = fast_two_sum(k * t.LN2_PARTS[0], h)
-    return fast_two_sum(h, b.mad(k, t.LN2_PARTS[1], e + l))
+    return fast_two_sum(h, b.mad(k, t.LN2_PARTS[1], e + lo))
 
 
 def log_pair(b: Lanes, x: Val, low: Any = None) -> Pair:
     """log(x + low) for 0 < x < infinity, as a pair."""
     m, k = split(b, x)
     if low is None:
-        return _pair_near(b, m - 1.0, None, k)
+        return pair_near(b, m - 1.0, None, k)
     power = b.from_bits(b.to_bits(m) - b.to_bits(x) + (1023 << 52))
     f, rest = two_sum(m - 1.0, low * power)
-    return _pair_near(b, f, rest, k)
+    return pair_near(b, f, rest, k)
 
 
 def log1p_pair(b: Lanes, q: Val, low: Any = None) -> Pair:
     """log(1 + q + low) for -1 < q < infinity, as a pair."""
-    f, rest, k = _plus_one(b, q, low)
-    return _pair_near(b, f, rest, k)
+    f, rest, k = plus_one(b, q, low)
+    return pair_near(b, f, rest, k)
 
 
 def log2(b: Lanes, x: Val) -> Val:
     m, k = split(b, x)
-    p = pairs.mul(b, _pair_near(b, m - 1.0, None, None), pairs.constant(b, t.LOG2E))
+    p = pairs.mul(b, pair_near(b, m - 1.0, None, None), pairs.constant(b, t.LOG2E))
     h, e = fast_two_sum(k, p[0])
     return _ends(b, x, h + (e + p[1]))
 
 
 def log10(b: Lanes, x: Val) -> Val:
     m, k = split(b, x)
-    p = pairs.mul(b, _pair_near(b, m - 1.0, None, None), pairs.constant(b, t.LOG10E))
+    p = pairs.mul(b, pair_near(b, m - 1.0, None, None), pairs.constant(b, t.LOG10E))
     h, e = fast_two_sum(k * t.LOG10_2[0], p[0])
     return _ends(b, x, h + b.mad(k, t.LOG10_2[1], e + p[1]))
 
@@ -137,130 +135,165 @@ def log10(b: Lanes, x: Val) -> Val:
 def softplus(b: Lanes, x: Val) -> Val:
     """max(x, 0) + log(1 + e), e = exp(-|x|)."""
     a = b.abs(x)
-    h, l, bits = exp_pair(b, -b.select(a > 800.0, 800.0, a))
-    e = ldexp(b, h + l, bits)
-    low = ldexp(b, l + (h - (h + l)), bits)
-    f, rest, k = _plus_one(b, e, low)
-    y = _log_near(b, f, rest - rest * f, k)
+    h, lo, bits = exp_pair(b, -b.select(a > 800.0, 800.0, a))
+    e = ldexp(b, h + lo, bits)
+    low = ldexp(b, lo + (h - (h + lo)), bits)
+    f, rest, k = plus_one(b, e, low)
+    y = log_near(b, f, rest - rest * f, k)
     y = b.select(e < 2.0**-54, e, y)
     top = b.select(x > 0.0, x, 0.0)
-    s = top + y
-    return b.select(x.eq(INF), INF, b.select(b.isnan(x), x, s))
+    return b.select(x.eq(INF), INF, b.select(b.isnan(x), x, top + y))
 
 
 def logit(b: Lanes, p: Val) -> Val:
-    """log(p/(1 - p)): around 1/2 as log(1 + (2p - 1)/(1 - p)), else the difference of two logarithms."""
-    near = (p >= 0.25) & (p <= 0.75)
+    """log(p/(1 - p)) of the quotient as a pair."""
     inside = (p > 0.0) & (p < 1.0)
-    v = b.select(near, p, 0.5)
-    d = two_sum(b.const(1.0), -v)
-    q = pairs.div(b, ((v - d[0]) - d[1], b.const(0.0)), d)
-    close = pairs.joined(log1p_pair(b, q[0], q[1]))
-    v = b.select(inside, p, 0.25)
-    d = two_sum(b.const(1.0), -v)
-    far = pairs.joined(pairs.add(log_pair(b, v), pairs.neg(log_pair(b, d[0], d[1]))))
-    y = b.select(near, close, far)
-    edge = b.select(p.eq(0.0), -INF, b.select(p.eq(1.0), INF, b.const(NAN)))
-    return b.select(inside, y, edge)
+    v = b.select(inside, p, 0.5)
+    h, lo = pairs.div(b, (v, b.const(0.0)), fast_two_sum(b.const(1.0), -v))
+    m, k = split(b, h)
+    power = b.from_bits(b.to_bits(m) - b.to_bits(h) + (1023 << 52))
+    f, rest = two_sum(m - 1.0, b.select(h > 2.0**-900, lo * power, 0.0))
+    y = log_near(b, f, rest - rest * f, k)
+    return b.select(inside, y, b.select(p.eq(0.0), -INF, b.select(p.eq(1.0), INF, b.const(NAN))))
+
+
+def _exp_full(b: Lanes, x: Pair) -> Pair:
+    """exp(x) to about 2^-100, |x| < 700: a Taylor series in pairs."""
+    k, bits = nearest(b, x[0], t.PER_LN2)
+    top = b.mad(k, -t.LN2_THREE[0], x[0])
+    r = pairs.add(two_sum(top, k * -t.LN2_THREE[1]), two_prod(b, k, -t.LN2_THREE[2]))
+    r = pairs.add(r, (x[1], b.const(0.0)))
+    y = pairs.constant(b, t.INVERSE_FACTORIALS[-1])
+    for c in reversed(t.INVERSE_FACTORIALS[:-1]):
+        y = pairs.add(pairs.mul(b, y, r), pairs.constant(b, c))
+    power = power_of_two(b, bits)
+    return y[0] * power, y[1] * power
 
 
 def logaddexp(b: Lanes, x: Val, y: Val) -> Val:
-    """max + log(1 + e), e = exp(-|x - y|), the difference taken exactly."""
-    top, less = b.select(x > y, x, y), b.select(x > y, y, x)
+    """max + log(1 + exp(-|x - y|)); where that cancels, a Newton step with exponentials of 100 bits."""
+    above = x > y
+    top, less = b.select(above, x, y), b.select(above, y, x)
     finite = (b.abs(x) < INF) & (b.abs(y) < INF)
-    top, less = b.select(finite, top, 1.0), b.select(finite, less, 1.0)
-    d, dl = two_sum(less, -top)
-    deep = d < -800.0
-    h, l, bits = exp_pair(b, b.select(deep, -800.0, d), b.select(deep, 0.0, dl))
-    e, el = ldexp(b, h, bits), ldexp(b, l, bits)
-    p = log1p_pair(b, e, el)
-    p = pairs.select(b, e < 2.0**-60, (e, b.const(0.0)), p)
-    s, rest = two_sum(top, p[0])
-    value = s + (rest + p[1])
-    greater = b.select(x > y, x, y)
-    return b.select(finite, value, b.select(b.isnan(x) | b.isnan(y), x + y, greater))
+    d, dl = two_sum(b.select(finite, less, 0.0), -b.select(finite, top, 0.0))
+    far = d < -800.0
+    h, lo, bits = exp_pair(b, b.select(far, -800.0, d), b.select(far, 0.0, dl))
+    f, rest, k = plus_one(b, ldexp(b, h, bits), ldexp(b, lo, bits))
+    ends = b.select(b.isnan(x) | b.isnan(y), x + y, b.select(x.eq(y), x, top))
+    out = b.select(finite, top + log_near(b, f, rest - rest * f, k), ends)
+    hard = (top < 0.0) & (b.abs(out) < -0.0625 * top) & finite & (top > -1.0)
+
+    def careful(v: Val, w: Val, z: Val) -> list[Val]:
+        one = Lanes(v.code, "double", 1)
+        low = one.select(w < -700.0, -700.0, w)
+        e = pairs.add(_exp_full(one, two_sum(v, -z)), _exp_full(one, two_sum(low, -z)))
+        return [z + ((e[0] - 1.0) + e[1])]
+
+    def mended() -> list[Val]:
+        best = b.code.each_lane(careful, [top, less, out], ["double"])[0]
+        return [b.select(hard, best, out)]
+
+    return b.code.branch(b.code.any(hard), mended, lambda: [out])[0]
 
 
-def _slope(b: Lanes, x: Val, y: Val, of: Any) -> Val:
-    """`of` the exact difference x - y; equal infinities have none."""
-    d, e = two_sum(x, -y)
-    finite = b.abs(d) < INF
-    d = b.select(x.eq(y), 0.0, d)
-    return b.select(b.isnan(d), d, of(b, b.select(b.isnan(d), 0.0, d), b.select(finite, e, 0.0)))
+class Power:
+    """|x|^y = (h + lo) 2^k with y as a pair, and what its sign and ends are."""
 
+    def __init__(self, b: Lanes, x: Val, y: Pair, log: Pair | None = None) -> None:
+        self.b, self.x, self.y = b, x, y[0]
+        self.a = b.abs(x)
+        h, lo = log_pair(b, self.a) if log is None else log
+        most = 2.0**65
+        clamped = b.select(y[0] > most, most, b.select(y[0] < -most, -most, y[0]))
+        eh, el = two_prod(b, clamped, h)
+        el = b.mad(clamped, lo, el)
+        if y[1] is not None:
+            el = b.mad(y[1], h, el)
+        inside = b.abs(eh) < 1000.0
+        eh = b.select(inside, eh, b.select(eh > 0.0, 1000.0, b.const(-1000.0)))
+        self.h, self.lo, self.bits = exp_pair(b, eh, b.select(inside, el, 0.0))
 
-def logaddexp_share(b: Lanes, x: Val, y: Val) -> Val:
-    return _slope(b, x, y, sigmoid_pair)
+    def value(self, factor: Any = None) -> Val:
+        """`factor |x|^y` for x > 0."""
+        h = self.h + self.lo
+        return ldexp(self.b, h if factor is None else h * factor, self.bits)
 
-
-def logaddexp_d2(b: Lanes, x: Val, y: Val) -> Val:
-    return _slope(b, x, y, bell_pair)
+    def ends(self, value: Val) -> Val:
+        """`value`, the power of |x|, with the sign of that of x, and the powers of 0, infinity and nan."""
+        b, x, y, a = self.b, self.x, self.y, self.a
+        edge = a.eq(0.0) | a.eq(INF)
+        value = b.select(edge, b.select((a > 1.0) ^ (y < 0.0), INF, b.const(0.0)), value)
+        whole = b.rint(y).eq(y)
+        half = 0.5 * y
+        odd = whole & b.rint(half).ne(half)
+        value = b.select(odd & (b.copysign(1.0, x) < 0.0), -value, value)
+        value = b.select((x < 0.0) & (a < INF) & ~whole, NAN, value)
+        value = b.select(b.isnan(x) | b.isnan(y), x + y, value)
+        return b.select(y.eq(0.0) | x.eq(1.0), 1.0, value)
 
 
 def pow(b: Lanes, x: Val, y: Val) -> Val:
     """exp(y log|x|) in pairs; signs and ends as IEEE 754, 9.2.1."""
-    return _power(b, x, y, 0.0, None)
+    power = Power(b, x, (y, None))
+    value = power.value()
+    usual = (x > 0.0) & (x < INF) & (b.abs(y) < INF)
+    return b.code.branch(b.code.any(~usual), lambda: [power.ends(value)], lambda: [value])[0]
+
+
+def _derivative(b: Lanes, x: Val, y: Val, factor: Val, less: float) -> Val:
+    """`factor x^(y - less)`."""
+    power = Power(b, x, two_sum(y, b.const(-less)))
+    value = power.value(factor)
+    ends = power.ends(b.const(1.0))
+    edge = power.a.eq(0.0) | power.a.eq(INF) | b.abs(y).eq(INF)
+    return b.select(edge, factor * ends, value * ends)
 
 
 def power_dx(b: Lanes, x: Val, y: Val) -> Val:
-    """y x^(y-1)."""
-    return b.select(y.eq(0.0), 0.0, _power(b, x, y, 1.0, y))
+    """y x^(y-1), and 0 where y is 0."""
+    return b.select(y.eq(0.0), 0.0, _derivative(b, x, y, y, 1.0))
 
 
 def power_dxx(b: Lanes, x: Val, y: Val) -> Val:
-    """y (y-1) x^(y-2)."""
-    return b.select(y.eq(0.0) | y.eq(1.0), 0.0, _power(b, x, y, 2.0, y * (y - 1.0)))
+    """y (y-1) x^(y-2), and 0 where y is 0 or 1."""
+    return b.select(y.eq(0.0) | y.eq(1.0), 0.0, _derivative(b, x, y, y * (y - 1.0), 2.0))
 
 
-def power_times(b: Lanes, x: Val, y: Val, factor: Val) -> Val:
-    """factor x^y, rounded once where the power alone would leave the numbers."""
-    return _power(b, x, y, 0.0, factor)
+def power_log(b: Lanes, x: Val, y: Val, k: int) -> Val:
+    """x^y log(x)^k; 0 at x = 0, y >= 0."""
+    log = log_pair(b, b.abs(x))
+    power = Power(b, x, (y, None), log)
+    one = pairs.joined(log)
+    factor = one
+    for _ in range(k - 1):
+        factor = factor * one
+    value = power.value(factor)
+    inside = (x > 0.0) & (x < INF) & (b.abs(y) < INF)
+
+    def ends() -> list[Val]:
+        limit = b.select(x.eq(0.0), -INF, b.select(x > 0.0, x, b.const(NAN)))
+        of_log = b.select(inside, one, limit)
+        product = of_log
+        for _ in range(k - 1):
+            product = product * of_log
+        found = b.select(inside, value, power.ends(power.value()) * product)
+        return [b.select(x.eq(0.0) & (y >= 0.0), 0.0, found)]
+
+    return b.code.branch(b.code.any(~inside), ends, lambda: [value])[0]
 
 
 def power_dxy(b: Lanes, x: Val, y: Val) -> Val:
     """x^(y-1) (1 + y log x); at x = 0 its limit, 0 at the origin."""
-    value = _power(b, x, y, 1.0, 1.0 + y * log(b, x))
-    return b.select(x.eq(0.0) & ((y > 1.0) | y.eq(0.0)), 0.0, value)
-
-
-def _power(b: Lanes, x: Val, y: Val, less: float, factor: Val | None) -> Val:
-    """factor x^(y - less)."""
-    a = b.abs(x)
-    h, l = log_pair(b, a)
-    clamped = b.select(y > 2.0**65, 2.0**65, b.select(y < -(2.0**65), -(2.0**65), y))
-    eh, el = two_prod(b, clamped, h)
-    el = b.mad(clamped, l, el)
-    if less:
-        eh, el = pairs.add((eh, el), (-less * h, -less * l))
-    inside = b.abs(eh) < MOST
-    above = eh > 0.0
-    eh = b.select(inside, eh, b.select(above, MOST, b.const(-MOST)))
-    el = b.select(inside, el, 0.0)
-    ph, pl, bits = exp_pair(b, eh, el)
-    top = ph + pl
-    value = ldexp(b, top if factor is None else top * factor, bits)
-    if factor is not None:  # beyond MOST the power outweighs any factor, which is made of the exponent
-        value = b.select(inside, value, b.select(above, INF, b.const(0.0)) * b.copysign(1.0, factor))
-    usual = (x > 0.0) & (x < INF) & (b.abs(y) < INF)
+    log = log_pair(b, b.abs(x))
+    power = Power(b, x, two_sum(y, b.const(-1.0)), log)
+    factor = pairs.joined(pairs.add(pairs.mul1(b, log, y), (b.const(1.0), b.const(0.0))))
+    inside = (x > 0.0) & (x < INF) & (b.abs(y) < INF)
+    value = power.value(factor)
 
     def ends() -> list[Val]:
-        return [_power_ends(b, x, y - less if less else y, a, value, factor)]
+        limit = b.select(x.eq(0.0), -INF, b.select(x > 0.0, x, b.const(NAN)))
+        slope = y * power.ends(power.value())
+        found = b.select(inside, value, slope * (1.0 / y + limit))
+        return [b.select(x.eq(0.0) & ((y > 1.0) | y.eq(0.0)), 0.0, found)]
 
-    result = b.code.branch(b.code.any(~usual), ends, lambda: [value])[0]
-    return result if factor is None else b.select(b.isnan(factor), factor, result)
-
-
-def _power_ends(b: Lanes, x: Val, y: Val, a: Val, value: Val, factor: Any) -> Val:
-    def times(number: float) -> Val:
-        return b.const(number) if factor is None else number * factor
-
-    edge = a.eq(0.0) | a.eq(INF)
-    value = b.select(edge, b.select((a > 1.0) ^ (y < 0.0), times(INF), times(0.0)), value)
-    whole = b.rint(y).eq(y)
-    half = 0.5 * y
-    odd = whole & b.rint(half).ne(half)
-    signed = b.copysign(1.0, x) < 0.0
-    value = b.select(odd & signed, -value, value)
-    value = b.select((x < 0.0) & (a < INF) & ~whole, NAN, value)
-    value = b.select(b.isnan(x) | b.isnan(y), x + y, value)
-    return b.select(y.eq(0.0) | x.eq(1.0), times(1.0), value)
+    return b.code.branch(b.code.any(~inside), ends, lambda: [value])[0]

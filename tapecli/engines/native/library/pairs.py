@@ -133,8 +133,8 @@ def constant(b: Lanes, p: Sequence[float]) -> Pair:
 
 
 def poly(b: Lanes, u: Pair, tail: Sequence[float], head: Sequence[Sequence[float]]) -> Pair:
-    """A polynomial of a pair, |u| < 1, highest power first: the terms of `tail` in single floats, those of `head`, which
-    are pairs, in pairs."""
+    """A polynomial of a pair, |u| < 1, highest power first: the terms of `tail` in single floats, those of `head` in
+    pairs."""
     uh, ul = u
     h: Any = b.const(tail[0])
     for c in tail[1:]:
