@@ -24,7 +24,7 @@ from tapecli.optimize.models import look_squares
 from tapecli.optimize.schedules import unknown
 from tapecli.optimize.target import Target
 from tapecli.optimize.trust_region import TrustRegion
-from tapecli.problem.minimizing import Run, run_of
+from tapecli.problem.minimizing import run_of, told
 from tapecli.problem.results import Fit, Minimum, Parameter, Step
 from tapecli.problem.student import quantile
 from tapecli.problem.targets import target_of
@@ -90,9 +90,11 @@ def fit(
         )
     run = run_of(problem, at, target, 1.0, method, steps, tol, {}, callback, timeout)
     x = target.flat(run.at)
-    least = _minimum(problem, goal.output.name, run, time.perf_counter() - begin)
+    least = told(problem, at, run, 1.0)
     spread = spread_of(target, x) if run.converged else None
-    return _told(problem, at, target, x, run, least, spread, asked)
+    with np.errstate(all="ignore"):
+        result = _told(problem, at, target, x, least, spread, asked)
+    return result._replace(minimum=least._replace(seconds=time.perf_counter() - begin))
 
 
 def spread_of(target: Target, x: Array) -> Spread:
@@ -130,7 +132,6 @@ def _told(
     at: Mapping[str, Array],
     target: Target,
     x: Array,
-    run: Run,
     least: Minimum,
     spread: Spread | None,
     asked: Asked,
@@ -307,9 +308,3 @@ def _end(target: Target, x: Array, k: int, guess: float, base: float, reach: flo
         if abs(value) <= 1e-9 * reach or abs(far - near) <= 1e-9 * abs(far):
             return float(x[k] + middle)
     return float(x[k] + (near + far) / 2.0)
-
-
-def _minimum(problem: Problem, name: str, run: Run, seconds: float) -> Minimum:
-    from tapecli.problem.minimizing import told
-
-    return told(problem, name, run, 1.0, seconds)
