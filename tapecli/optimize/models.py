@@ -127,7 +127,7 @@ class Squares:
                 if at.slack is not None:
                     full = full + at.jacobian.T @ (at.slack[:, None] * at.jacobian)
             self._full = full[np.ix_(self.free, self.free)]
-        return self._full
+        return np.asarray(self._full)
 
     def _out(self, p: Array) -> Array:
         step = np.zeros(self._x.size)
@@ -223,7 +223,8 @@ class Curved:
         """The directions along which, up to rounding, the value has neither curvature nor slope."""
         greatest = np.max(np.abs(self.curvatures), initial=0.0)
         straight = (self.curvatures <= NOISE * greatest) & (self.curvatures >= -1e-9 * greatest)
-        return straight & (np.abs(self.slopes) <= 1e-6 * np.max(np.abs(self.slopes), initial=0.0))
+        quiet = np.abs(self.slopes) <= 1e-6 * np.max(np.abs(self.slopes), initial=0.0)
+        return np.asarray(straight & quiet)
 
     def _out(self, p: Array) -> Array:
         step = np.zeros(self._size)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from tapecli.problem.flat import Flat
     from tapecli.problem.sparse import Coordinates
 
+#: What to do instead of a gradient.
+OF_ARRAYS = "use the Jacobian for arrays, or sum the output"
+
 
 class Problem:
     """A formula that can be evaluated, differentiated, minimised and checked.
@@ -39,6 +42,7 @@ class Problem:
         self._others: dict[Any, Problem] = {}
         self._given: dict[str, Array] = {}
         self.formula = self._build({})
+        self._reached: dict[int, frozenset[int]] = {}
         self.runner = Runner(self.formula, settings.engine, settings.dtype, settings.how)
 
     # ---- what the file says ----
@@ -163,6 +167,8 @@ class Problem:
         """This problem, or the one that is built anew where `at` changes what shapes rest on."""
         formula = self.formula
         given = {name: value for name, value in at.items() if name in formula.fixed or name not in formula.inputs}
+        if not given:
+            return self
         given = {**self._given, **given}
         key = _key(given)
         if key == _key(self._given):
@@ -171,12 +177,15 @@ class Problem:
             other = Problem.__new__(Problem)
             other.__dict__.update(self.__dict__)
             other.formula, other._given, other._others = self._build(given), given, {}
+            other._reached = {}
             other.runner = Runner(other.formula, self.runner.engine, self.dtype, self.runner.how)
             self._others[key] = other
         return self._others[key]
 
     def _placed(self, at: Values | None) -> tuple[Problem, dict[str, Array]]:
         """The problem at a point, and the point as arrays. What shapes rest on comes first, for the other shapes."""
+        if not at:
+            return self, {}
         first = {name: value for name, value in (at or {}).items() if name in self.formula.fixed}
         problem = self._with(points.checked(self.formula, first))
         point = points.checked(problem.formula, at)
@@ -271,7 +280,9 @@ class Problem:
         return name, node
 
     def _connected(self, output: Node, names: Sequence[str]) -> dict[str, bool]:
-        found = {node.index for node in needed([output])}
+        if output.index not in self._reached:
+            self._reached[output.index] = frozenset(node.index for node in needed([output]))
+        found = self._reached[output.index]
         return {name: self.formula.names[name].index in found for name in names}
 
     def derivatives(
@@ -279,7 +290,7 @@ class Problem:
     ) -> Derivatives:
         """Value and gradient (order 1), and the Hessian (order 2), of a scalar output."""
         self, point = self._placed(at)
-        name, node = self._scalar(of, "use the Jacobian for arrays, or sum the output")
+        name, node = self._scalar(of, OF_ARRAYS)
         names = self._wrt(wrt)
         n = len(names)
         if order == 1:
@@ -367,14 +378,17 @@ class Problem:
         self, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
     ) -> tuple[Array, dict[str, Array]]:
         """The value and the gradient by name."""
-        result = self.derivatives(at=at, wrt=wrt, of=of)
-        return result.value, result.gradient or {}
+        problem, point = self._placed(at)
+        _, node = problem._scalar(of, OF_ARRAYS)
+        names = problem._wrt(wrt)
+        (value, *found), _ = problem.runner.run("gradient", node, names, point)
+        return value, dict(zip(names, found, strict=True))
 
     def grad(
         self, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
     ) -> dict[str, Array]:
         """The gradient by name."""
-        return self.derivatives(at=at, wrt=wrt, of=of).gradient or {}
+        return self.value_and_grad(at, wrt, of)[1]
 
     def hess(
         self, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None

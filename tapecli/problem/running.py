@@ -35,32 +35,45 @@ class Runner:
         self._compiled: dict[Any, Compiled] = {}
         self._runs: dict[Any, int] = {}
         self._entries: int | None = None
+        self._leaves: dict[tuple[str, ...], list[tuple[str, Node]]] = {}
+        self._starts: dict[str, Array] = {}
 
     def leaves(self, extra: Sequence[str] = ()) -> list[tuple[str, Node]]:
         """The arguments of every function of this problem: its inputs, then a tap for each bound name in `extra`."""
-        formula = self.formula
-        named = [(entry.name, entry.node) for entry in formula.inputs.values()]
-        known = {node.index for _, node in named}
-        return named + [(name, formula.names[name]) for name in extra if formula.names[name].index not in known]
+        key = tuple(extra)
+        if key not in self._leaves:
+            formula = self.formula
+            named = [(entry.name, entry.node) for entry in formula.inputs.values()]
+            known = {node.index for _, node in named}
+            taps = [(name, formula.names[name]) for name in extra if formula.names[name].index not in known]
+            self._leaves[key] = named + taps
+        return self._leaves[key]
 
     def arrays(self, leaves: Sequence[tuple[str, Node]], at: Mapping[str, Array]) -> list[Array]:
-        """The value of each argument at a point."""
-        arrays = []
-        for name, node in leaves:
-            entry = self.formula.inputs.get(name)
-            value = at.get(name, None if entry is None else entry.value)
-            if entry is None:
-                value = np.zeros(node.shape)  # a tap
-            if value is None or (
-                entry is not None and entry.kind == "var" and name not in at and np.all(np.isnan(value)) and value.size
-            ):
-                assert entry is not None
-                raise TapeError(
-                    "start", f"`{name}` has no start value", place=entry.place, hint=f"var {name} = 1, or --at {name}=1"
-                )
-            arrays.append(value)
+        """The value of each argument at a point, in the run's precision."""
+        if not at:
+            return [self._start(name, node) for name, node in leaves]
         with np.errstate(all="ignore"):
-            return [np.asarray(array, dtype=self.dtype) for array in arrays]
+            return [
+                np.asarray(at[name], dtype=self.dtype)
+                if name in at and name in self.formula.inputs
+                else self._start(name, node)
+                for name, node in leaves
+            ]
+
+    def _start(self, name: str, node: Node) -> Array:
+        """The value that an argument has where nothing else is said."""
+        known = self._starts.get(name)
+        if known is None:
+            entry = self.formula.inputs.get(name)
+            value = np.zeros(node.shape) if entry is None else entry.value  # of a tap zero
+            if value is None or (entry is not None and entry.kind == "var" and value.size and np.all(np.isnan(value))):
+                assert entry is not None
+                hint = f"var {name} = 1, or --at {name}=1"
+                raise TapeError("start", f"`{name}` has no start value", place=entry.place, hint=hint)
+            with np.errstate(all="ignore"):
+                known = self._starts[name] = np.asarray(value, dtype=self.dtype)
+        return known
 
     def function(self, outputs: Sequence[Node], inputs: Sequence[Node]) -> Callable[..., list[Any]]:
         """The formula as a function on values: from its inputs, and the taps after them, to some of its nodes."""
