@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,12 @@ def test_the_command_writes_pictures(folder: Path, kind: str, capsys: pytest.Cap
     assert Path(f"p.{kind}").read_bytes() == content
     assert run(["minimize", "f.tape", "--method", "adam", "--steps", "30", "-q", "--plot", f"p.{kind}", "--force"]) == 0
     assert kind == "pdf" or Path(f"p.{kind}").read_bytes() == content  # equal runs, equal pictures
+
+
+def test_a_device_stays_a_device(folder: Path) -> None:
+    Path("null.png").symlink_to(os.devnull)
+    assert run(["minimize", "f.tape", "--steps", "3", "-q", "--plot", "null.png", "--force"]) == 0
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
 def test_names_that_look_like_formulas_are_text(folder: Path) -> None:
