@@ -47,6 +47,7 @@ DOORS = {
     "rich": ("report",),
     "pyarrow": ("data",),
     "llvmlite": ("engines.native.build",),
+    "matplotlib": ("report.pictures",),
     "scipy": ("ops.kernels.scientific",),
 }
 #: where modules are imported by a name that is put together at run time: from closed tables of this package

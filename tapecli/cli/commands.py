@@ -67,6 +67,12 @@ def check(problem: Problem, v: Any, at: Point | None, row: int | None, report: R
     report.check(problem.check(at=at), row)
 
 
+#: the options of `minimize` that say how it is run: see `tapecli.problem.runs`
+RUN = (
+    "batch", "epochs", "seed", "max_evaluations", "starts", "jobs", "checkpoint", "checkpoint_every", "resume", "force"
+)  # fmt: skip
+
+
 def minimize(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
     r = problem.minimize(
         method=v["method"],
@@ -76,10 +82,12 @@ def minimize(problem: Problem, v: Any, at: Point | None, row: int | None, report
         options=v["options"] or None,
         callback=report.watcher(row),
         timeout=v["timeout"],
+        **{name: v[name] for name in RUN},
         sensitivity=v["sensitivity"],
     )
     goal = problem.formula.goal
     report.minimum(r, row, tolerance_asked=v["tol"] is not None or (goal is not None and "tol" in goal.settings))
+    report.picture(problem, r)
 
 
 def fit(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
@@ -95,9 +103,11 @@ def fit(problem: Problem, v: Any, at: Point | None, row: int | None, report: Rep
         sigma_known=v["sigma_known"],
         callback=report.watcher(row),
         timeout=v["timeout"],
+        **{name: v[name] for name in RUN if name not in ("batch", "epochs")},
     )
     goal = problem.formula.goal
     report.fit(r, row, tolerance_asked=v["tol"] is not None or (goal is not None and "tol" in goal.settings))
+    report.picture(problem, r)
 
 
 def trace(problem: Problem, v: Any, report: Report) -> None:

@@ -56,6 +56,10 @@ DERIVATIVE = "grad hess jac"
 
 _HVP = "the direction for the Hessian-vector product, say x=1; repeatable"
 _AT = "where: x=1.5, the name of a point, or @points.csv for every row; repeatable, later ones win"
+_EVALUATIONS = "the greatest number of evaluations"
+_CHECKPOINT = "keep the state of the run in this file, for --resume"
+_EVERY = "how often to write the checkpoint; 0 is after every step"
+_PLOT = "draw the run as a picture (.png, .svg or .pdf), or with - in the terminal"
 _METHOD = "how to minimise; auto chooses by the problem, and says what it chose"
 _SENSITIVITY = "the derivative of the optimum to these constants, comma-separated"
 _LOSS = "what large residuals count: linear (least squares), soft_l1, huber, cauchy or arctan"
@@ -80,6 +84,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("method", "--method", "text", None, "METHOD", _METHOD, "minimize fit"),
     Option("steps", "--steps", "integer", None, "N", "the greatest number of steps", "minimize fit"),
     Option("tol", "--tol", "number", None, "NUMBER", "the tolerance to reach", "minimize fit"),
+    Option("max_evaluations", "--max-evaluations", "integer", None, "N", _EVALUATIONS, "minimize fit"),
+    Option("starts", "--starts", "integer", 1, "N", "begin at so many starts, and list the minima", "minimize fit"),
+    Option("checkpoint", "--checkpoint", "text", None, "FILE", _CHECKPOINT, "minimize fit"),
+    Option("checkpoint_every", "--checkpoint-every", "number", 5.0, "SECONDS", _EVERY, "minimize fit"),
+    Option("resume", "--resume", "flag", False, "", "go on from the checkpoint, if there is one", "minimize fit"),
+    Option("plot", "--plot", "text", None, "FILE", _PLOT, "minimize fit"),
+    Option("batch", "--batch", "integer", None, "ROWS", "take so many rows of the data at each step", "minimize"),
+    Option("epochs", "--epochs", "integer", None, "N", "go through all rows so many times, in batches", "minimize"),
     Option("log", "--log", "text", None, "FILE", _LOG, "minimize fit"),
     Option("log_every", "--log-every", "integer", 1, "N", "log every N-th step only", "minimize fit"),
     Option("sensitivity", "--sensitivity", "texts", (), "NAMES", _SENSITIVITY, "minimize"),
@@ -104,12 +116,12 @@ OPTIONS: tuple[Option, ...] = (
         "missing", "--missing", "choice", "error", "RULE",
         "data rows with an empty cell: error, or drop to leave them out", FORMULA, ("error", "drop"),
     ),
-    Option("seed", "--seed", "integer", 0, "N", "for random starts", FORMULA),
+    Option("seed", "--seed", "integer", None, "N", "for random numbers: starts, batches; 0 by default", FORMULA),
     Option("data_root", "--data-root", "text", None, "FOLDER", "data files must lie below this folder", FORMULA),
     Option("timeout", "--timeout", "number", None, "SECONDS", "the longest time for one file", FORMULA),
     Option("threads", "--threads", "integer", None, "N", "threads of compiled code (default: all cores)", FORMULA),
     Option("no_cache", "--no-cache", "flag", False, "", "do not keep compiled code, nor take what was kept", FORMULA),
-    Option("jobs", "--jobs", "integer", 1, "N", "worker processes for several files", FORMULA),
+    Option("jobs", "--jobs", "integer", 1, "N", "worker processes for several files or starts", FORMULA),
     Option("fail_fast", "--fail-fast", "flag", False, "", "stop at the first file that fails", FORMULA),
     Option("exit_zero", "--exit-zero", "flag", False, "", "exit with 0 whatever came out", FORMULA),
     Option("json", "--json", "flag", False, "", "one JSON object per file, on its own line", ALL),

@@ -66,8 +66,7 @@ def run(command: str, v: Values) -> int:
     _validate(command, v)
     terminated = catch_termination()
     inputs = resolve(v["files"], v["inline"])  # type: ignore[arg-type]
-    if v.get("log") is not None and len(inputs) > 1:
-        raise TapeError("usage", "--log is for one file", hint="minimise the files one by one, each with its own log")
+    _one_run(v, len(inputs))
     with opened(_text(v["output"]), bool(v["force"])) as out:
         report = Report(style_of(command, v), out, Stream("stderr"), files=len(inputs))
         _watch(command, v, report)
@@ -93,10 +92,15 @@ def _validate(command: str, v: Values) -> None:
     """What neither reader checks."""
     v["wrt"] = names(v.get("wrt") or ())
     v["sensitivity"] = names(v.get("sensitivity") or (), "sensitivity") or []
-    for name, least in (("jobs", 1), ("threads", 1), ("log_every", 1), ("steps", 0)):
+    ones = ("jobs", "threads", "log_every", "batch", "epochs", "starts", "max_evaluations")
+    for name, least in (*((name, 1) for name in ones), ("steps", 0), ("seed", 0)):
         value: Any = v.get(name)
         if value is not None and value < least:
             raise TapeError("usage", f"--{name.replace('_', '-')} is {least} or more, not {value}")
+    if v.get("resume") and v.get("checkpoint") is None:
+        raise TapeError(
+            "usage", "--resume needs a checkpoint to go on from", hint="name it: --checkpoint FILE --resume"
+        )
     if sum(word.startswith("@") for word in v["at"]) > 1 and command != "trace":  # type: ignore[attr-defined]
         raise TapeError("usage", "--at names two files of points", hint="put the rows into one file")
     for name in ("timeout", "tol"):
@@ -105,18 +109,39 @@ def _validate(command: str, v: Values) -> None:
             raise TapeError("usage", f"--{name} is a positive number, not {value}")
 
 
+def _one_run(v: Values, files: int) -> None:
+    """Some options follow one run, and there is one where there is one file, one point and one start."""
+    starts: Any = v.get("starts") or 1
+    rows = any(word.startswith("@") for word in v["at"])  # type: ignore[attr-defined]
+    for name in ("log", "checkpoint", "plot"):
+        if v.get(name) is None:
+            continue
+        if files > 1:
+            hint = f"minimise the files one by one, each with its own {name}"
+            raise TapeError("usage", f"--{name} is for one file", hint=hint)
+        if starts > 1:
+            raise TapeError("usage", f"--{name} follows one run, and --starts {starts} are several")
+        if rows and name != "log":
+            raise TapeError("usage", f"--{name} follows one run, and --at @… are several")
+
+
 def _watch(command: str, v: Values, report: Report) -> None:
     """The log and the progress of a minimisation, where they are wanted."""
     if command not in ("minimize", "fit"):
         return
     from tapecli.report import progress
 
-    if not (v["json"] or v["quiet"]) and v["jobs"] == 1 and progress.wanted():
+    alone = v["jobs"] == 1 or report.files == 1
+    if not (v["json"] or v["quiet"]) and alone and progress.wanted():
         report.progress = progress.Progress()
     if v["log"] is not None:
         from tapecli.report.log import Log
 
-        report.log = Log(str(v["log"]), int(str(v["log_every"])), str(v["dtype"]), bool(v["force"]))
+        report.log = Log(str(v["log"]), int(str(v["log_every"])), str(v["dtype"]), bool(v["force"]), bool(v["resume"]))
+    if v["plot"] is not None:
+        from tapecli.report.plots import Plot
+
+        report.plot = Plot(str(v["plot"]), bool(v["force"]))
 
 
 def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
@@ -126,7 +151,7 @@ def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
             v["threads"] = v["threads"] or 1  # the cores have enough to do
             from tapecli.cli.pool import run_all
 
-            run_all(command, v, inputs, report, jobs)
+            run_all(command, {**v, "jobs": 1}, inputs, report, jobs)
             return
         for given in inputs:
             code = one(command, v, given, report)
@@ -173,8 +198,8 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
 def load(v: Values, given: Input) -> Problem:
     from tapecli import problem
 
-    shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "seed", "kink", "missing", "threads")}
-    shared["cache"] = not v["no_cache"]
+    shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "kink", "missing", "threads")}
+    shared |= {"cache": not v["no_cache"], "seed": v["seed"] or 0}
     if given.path is not None:
         return problem.load(given.path, **shared)
     text = given.text

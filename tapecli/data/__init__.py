@@ -2,7 +2,7 @@
 
 `read` finds, opens and reads a data file of a formula in one go. Text is read by pyarrow where that is installed and
 the file is large, else by NumPy, and cell by cell where these are not sure; numbers and errors are the same. `files`
-opens, `text` cuts and assembles, `cells` says what is right, `fast` is quick about it, `arrays` reads `.npy`, `.npz`.
+opens, `text` cuts and assembles, `cells` says what is right, `fast` is quick about it, `arrays` reads `.npy`, `.npz`; what may be larger than memory stays in files, by `mapped`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
 from tapecli.core import Array
-from tapecli.data import text
+from tapecli.data import mapped, text
 from tapecli.data.files import locate, open_below, open_plainly, resolve
 from tapecli.data.text import Selector
 from tapecli.errors import TapeError
@@ -56,7 +56,8 @@ def _read(file: BinaryIO, path: str, shown: str, selectors: Sequence[tuple[str, 
             from tapecli.data import arrays
 
             return Columns(arrays.load(file, path, shown, selectors), 0)
-        return Columns(*text.load(file, path, shown, selectors, missing == "drop"))
+        large = os.fstat(file.fileno()).st_size >= mapped.LARGE
+        return Columns(*text.load(file, path, shown, selectors, missing == "drop", large))
     except MemoryError:
         raise TapeError("limit", f"`{shown}` does not fit into memory") from None
 

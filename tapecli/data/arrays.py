@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tapecli.core import Array
+from tapecli.data import mapped
 from tapecli.errors import TapeError, nearest
 
 Selector = int | str | tuple[int | str, ...] | None
@@ -26,7 +27,7 @@ def load(file: BinaryIO, path: str, shown: str, selectors: Sequence[tuple[str, S
             f"`{shown}` holds one array",
             hint=f'say data {selectors[0][0]} from "{shown}", or number its columns',
         )
-    array = _read(file, os.fstat(file.fileno()).st_size, f"`{shown}`")
+    array = _read(file, os.fstat(file.fileno()).st_size, f"`{shown}`", mappable=True)
     return [_columns(array, selector, shown) for _, selector in selectors]
 
 
@@ -42,12 +43,17 @@ def _columns(array: Array, selector: Selector, shown: str) -> Array:
             raise TapeError("data", f"`{shown}` has no column `{number}`: its columns have numbers only")
         if not 1 <= number <= array.shape[1]:
             raise TapeError("data", f"`{shown}` has {array.shape[1]} columns, so there is no column {number}")
+    if array.nbytes >= mapped.LARGE:
+        columns = [array[:, number - 1] for number in numbers if isinstance(number, int)]
+        both = mapped.side_by_side(columns, shown)
+        return both if isinstance(selector, tuple) else both[:, 0]
     places = [number - 1 for number in numbers if isinstance(number, int)]
     return np.ascontiguousarray(array[:, places] if isinstance(selector, tuple) else array[:, places[0]])
 
 
-def _read(file: Any, size: int, what: str) -> Array:
-    """The array that a file in NumPy's format of `size` bytes holds, in double precision."""
+def _read(file: Any, size: int, what: str, mappable: bool = False) -> Array:
+    """The array that a file in NumPy's format of `size` bytes holds, in double precision. A large one of a file that
+    can be mapped stays in files."""
     dtype, shape, fortran, offset = _header(file, what)
     if dtype.hasobject:
         raise TapeError("data", f"{what} holds pickled Python objects, which are never read", hint="save plain numbers")
@@ -60,6 +66,8 @@ def _read(file: Any, size: int, what: str) -> Array:
             f"{what} is damaged: its header says {count} numbers of {dtype.itemsize} bytes, "
             f"and there are {size - offset} bytes",
         )
+    if mappable and size >= mapped.LARGE and not (fortran and len(shape) > 1):
+        return _mapped(file, dtype, shape, offset, what)
     raw = np.empty(count, dtype=dtype)
     view: Any = raw.view(np.uint8)
     at = 0
@@ -71,6 +79,16 @@ def _read(file: Any, size: int, what: str) -> Array:
     file.read(1)  # at its end an archive compares its checksum
     ordered = raw.reshape(shape[::-1]).T if fortran else raw.reshape(shape)
     return _doubles(ordered, what)
+
+
+def _mapped(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int, what: str) -> Array:
+    """A large array where it lies, or converted block by block."""
+    array = mapped.over(file, dtype, shape, offset)
+    if array.dtype == np.float64 and array.dtype.isnative:
+        return array
+    flat = array.reshape(-1)
+    parts = (_doubles(flat[k : k + mapped.BLOCK], what) for k in range(0, flat.size, mapped.BLOCK))
+    return mapped.spooled(parts, shape, what.strip("`"))
 
 
 def _header(file: Any, what: str) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from tapecli.core import Array
-from tapecli.data import cells, fast
+from tapecli.data import cells, fast, mapped
 from tapecli.data.cells import Faults
 from tapecli.errors import TapeError, nearest
 
@@ -220,6 +220,11 @@ class Body:
         self.dropped = 0
         self.large = False
         self.pieces: list[list[Array]] = [[] for _ in used]
+        self.spools: list[mapped.Spool] | None = None
+
+    def spool(self) -> None:
+        """From here on numbers are kept in temporary files."""
+        self.spools = [mapped.Spool(self.faults.shown) for _ in self.used]
 
     def add(self, chunk: Chunk) -> None:
         """Reads a chunk, adding to the columns or to the faults."""
@@ -241,8 +246,12 @@ class Body:
         if self.faults.count:
             self.pieces = [[] for _ in self.used]
             return
-        for pieces, further in zip(self.pieces, read[0], strict=True):
-            pieces.extend(further)
+        for i, further in enumerate(read[0]):
+            if self.spools is None:
+                self.pieces[i].extend(further)
+                continue
+            for piece in further:
+                self.spools[i].add(piece)
         self.dropped += read[1]
 
     def columns(self) -> dict[int, Array]:
@@ -250,15 +259,24 @@ class Body:
         self.faults.settle()
         result = {}
         for i, one in enumerate(self.used):
+            if self.spools is not None:
+                result[one] = self.spools[i].array((self.spools[i].count,))
+                continue
             pieces, self.pieces[i] = self.pieces[i], []
             result[one] = np.concatenate([np.empty(0), *pieces])
         return result
 
 
 def load(
-    file: BinaryIO, path: str, shown: str, selectors: Sequence[tuple[str, Selector]], drop: bool
+    file: BinaryIO,
+    path: str,
+    shown: str,
+    selectors: Sequence[tuple[str, Selector]],
+    drop: bool,
+    large: bool = False,
 ) -> tuple[list[Array], int]:
-    """The arrays that `(name, selector)` pairs take from a table, and how many rows were dropped."""
+    """The arrays that `(name, selector)` pairs take from a table, and how many rows were dropped. Those of a `large`
+    one are kept in temporary files."""
     delimiter = delimiter_of(path)
     parts = chunks(file, shown, delimiter)
     first = next(parts, None)
@@ -274,6 +292,8 @@ def load(
     ]
     used = {i for each in taken for i in (each if isinstance(each, list) else [each])}
     body = Body(shown, delimiter, head.names(), list(used), drop)
+    if large:
+        body.spool()
     body.add(Chunk(first.content[head.start :], head.line))
     for part in parts:
         body.add(part)
@@ -281,10 +301,12 @@ def load(
     if not len(next(iter(columns.values()))):
         what = "every row has an empty cell" if body.dropped else "there are no rows below the headers"
         raise TapeError("data", f"`{shown}` holds no numbers: {what}")
-    return [_assemble(columns, each) for each in taken], body.dropped
+    return [_assemble(columns, each, shown if large else None) for each in taken], body.dropped
 
 
-def _assemble(columns: dict[int, Array], taken: int | list[int]) -> Array:
+def _assemble(columns: dict[int, Array], taken: int | list[int], large: str | None) -> Array:
     if isinstance(taken, int):
         return columns[taken]
+    if large is not None:
+        return mapped.side_by_side([columns[i] for i in taken], large)
     return np.stack([columns[i] for i in taken], axis=1)

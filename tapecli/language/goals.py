@@ -38,8 +38,8 @@ def fit(e: Elaborator, s: syntax.Fit) -> None:
     one_goal(e, place)
     m = e.machine
     m.graph.here = place
-    left = e.value(s.left)
-    residuals = difference = m.binary("sub", left, e.value(s.right))
+    left, right = e.value(s.left), e.value(s.right)
+    residuals = difference = m.binary("sub", left, right)
     settings = {setting.name: setting for setting in s.settings}
     terms = residuals
     weights = None
@@ -59,8 +59,9 @@ def fit(e: Elaborator, s: syntax.Fit) -> None:
     rest = tuple(setting for setting in s.settings if setting.name not in ("sigma", "weights"))
     set_goal(e, "fit", output, s.method, rest, residuals, place)
     assert e.goal is not None
-    parts = {"observed": m.node(left), "difference": m.node(difference)}
-    e.goal = e.goal._replace(**parts, weights=None if weights is None else m.node(weights))
+    parts = {"observed": m.node(left), "difference": m.node(difference), "fitted": m.node(right)}
+    label = place.text.partition("~")[0].removeprefix("fit").strip()
+    e.goal = e.goal._replace(**parts, label=label, weights=None if weights is None else m.node(weights))
 
 
 def one_goal(e: Elaborator, place: Place) -> None:

@@ -37,12 +37,15 @@ class Descent(Frozen):
 
     def init(self, target: Target, x0: Sequence[Array]) -> State:
         point = tuple(x0)
-        slots = {
+        return self._at(target, 0, point, self.slots(target, point))
+
+    def slots(self, target: Target, point: Point) -> dict[str, Array]:
+        """The optimizer's slots before the first step."""
+        return {
             f"slot/{name}/{i}": np.asarray(value, dtype=target.dtype)
             for name, values in self.optimizer.init(point).items()
             for i, value in enumerate(values)
         }
-        return self._at(target, 0, point, slots)
 
     def step(self, target: Target, state: State) -> State:
         memory = state.memory
@@ -59,21 +62,25 @@ class Descent(Frozen):
         count = len(point)
         program = self._program(target, slots)
         value, norm, *after = program.run(*point, *slots.values(), number + 1.0)
+        return State(number, point, float(value), float(norm), number + 1, self.memory(slots, after, count))
+
+    def memory(self, slots: dict[str, Array], after: list[Array], count: int) -> dict[str, Array]:
+        """What a state keeps: the point and the slots `after` the step, and averages from the slots before it."""
         memory = {f"next/{i}": x for i, x in enumerate(after[:count])}
         memory.update(zip(slots, after[count:], strict=True))
         for i in range(count):
             if f"slot/average/{i}" in slots:
                 memory[f"average/{i}"] = slots[f"slot/average/{i}"]
-        return State(number, point, float(value), float(norm), number + 1, memory)
+        return memory
 
     def _program(self, target: Target, slots: dict[str, Array]) -> engines.Compiled:
         def arguments() -> list[Argument]:
             own = [Argument(name, x.shape, None) for name, x in slots.items()]
             return [*target.arguments(), *own, Argument("step", (), None)]
 
-        return target.compiled(self, lambda: self._function(target, list(slots)), arguments)
+        return target.compiled(self, lambda: self.function(target, list(slots)), arguments)
 
-    def _function(self, target: Target, layout: list[str]) -> Callable[..., list[Any]]:
+    def function(self, target: Target, layout: list[str]) -> Callable[..., list[Any]]:
         """`(*params, *slots, step) -> [value, gradient norm, *new params, *new slots]`: a whole step on values."""
         count = len(target.names)
         objective = target.gradient_function()

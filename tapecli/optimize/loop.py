@@ -19,6 +19,8 @@ from tapecli.optimize.target import Target
 FEASIBLE = 1e-6
 
 Hook = Callable[[State], None]
+#: Is told of a state and of the best one so far.
+Keep = Callable[[State, State | None], None]
 
 
 class Limits(NamedTuple):
@@ -47,7 +49,7 @@ def run(
     target: Target,
     limits: Limits,
     see: Hook | None = None,
-    keep: Hook | None = None,
+    keep: Keep | None = None,
     state: State | None = None,
     best: State | None = None,
 ) -> Ending:
@@ -58,7 +60,7 @@ def run(
     """
     deadline = math.inf if limits.timeout is None else time.monotonic() + limits.timeout
     reason: str | None = None
-    with _interrupts() as pending, np.errstate(all="ignore"):
+    with interrupts() as pending, np.errstate(all="ignore"):
         try:
             if state is None:
                 state = method.init(target, target.starts)
@@ -67,7 +69,7 @@ def run(
                 if see is not None:
                     see(state)
                 if keep is not None:
-                    keep(state)
+                    keep(state, best)
                 reason = _stop(limits, state, deadline, pending)
                 if reason is not None:
                     break
@@ -115,22 +117,29 @@ def _stop(limits: Limits, state: State, deadline: float, pending: list[int]) -> 
 
 
 @contextmanager
-def _interrupts() -> Iterator[list[int]]:
+def interrupts() -> Iterator[list[int]]:
     """While this lasts, the first Ctrl-C is noted in the list, so that the step at work is finished; the second one
-    is raised at once. Only where Ctrl-C means KeyboardInterrupt, and in the main thread, which alone gets signals."""
+    is raised at once. The same holds for SIGTERM where something makes a KeyboardInterrupt of it. Handlers that were
+    there are still called: what they raise is held back once. Only the main thread gets signals."""
     pending: list[int] = []
-    ordinary = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not ordinary or threading.current_thread() is not threading.main_thread():
-        yield pending
-        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread():
+        before = {}
 
     def note(number: int, frame: Any) -> None:
-        if pending:
-            raise KeyboardInterrupt
-        pending.append(number)
+        handler: Any = before[signal.Signals(number)]
+        try:
+            handler(number, frame)
+        except KeyboardInterrupt:
+            if pending:
+                raise
+            pending.append(number)
 
-    signal.signal(signal.SIGINT, note)
+    before = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, note)
     try:
         yield pending
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -110,6 +110,11 @@ class Target:
     def _inputs(self, x: Array) -> list[Array]:
         return [*self.split(x), *self.held]
 
+    def with_function(self, function: Callable[..., Any]) -> Target:
+        """Another objective of the same variables, with programs of its own."""
+        starts = self.starts
+        return Target(function, self.names, starts, self.lower, self.upper, self.dtype, self.engine)
+
     # ---- points and vectors ----
 
     def flat(self, arrays: Sequence[Any]) -> Array:

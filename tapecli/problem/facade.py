@@ -60,6 +60,16 @@ class Problem:
         return self._settings.dtype
 
     @property
+    def seed(self) -> int:
+        """The seed of what is drawn at random."""
+        return self._settings.seed
+
+    @property
+    def kink(self) -> str:
+        """The derivative of max and min at a tie: half, or tf."""
+        return self._settings.kink
+
+    @property
     def traces(self) -> int:
         """How often functions of this problem were traced so far."""
         return self.runner.traces + sum(other.traces for other in self._others.values())
@@ -427,13 +437,16 @@ class Problem:
         **more: Any,
     ) -> Minimum:
         """Minimises (or maximises) the objective. Options by Keras' names, as a mapping or as keywords. `sensitivity`
-        names constants: the result has the derivative of the optimum to each."""
+        names constants: the result has the derivative of the optimum to each. Further keywords are those of
+        `tapecli.problem.runs.RunOptions`: batches, starts, checkpoints."""
         from tapecli.problem.minimizing import minimize
+        from tapecli.problem.runs import RunOptions, checked
 
+        how = checked(RunOptions(**{name: more.pop(name) for name in RunOptions._fields if name in more}))
         problem, point = self._placed(at)
         asked = [name.strip() for name in sensitivity.split(",")] if isinstance(sensitivity, str) else list(sensitivity)
         settings = {**(options or {}), **more}
-        return minimize(problem, point, method, steps, tol, settings, callback, timeout, asked)
+        return minimize(problem, point, method, steps, tol, settings, callback, timeout, asked, how)
 
     def fit(
         self,
@@ -449,16 +462,20 @@ class Problem:
         sigma_known: bool = False,
         callback: Callable[[Step], None] | None = None,
         timeout: float | None = None,
+        **more: Any,
     ) -> Fit:
         """Fits the file's `fit` statement: the parameters with standard errors and intervals, and how good the fit is.
 
         `loss` is linear, soft_l1, huber, cauchy or arctan; `profile` takes the intervals from the profile of the
-        sum of squares; `sigma_known` takes the sigmas as they are, where otherwise only their ratios count."""
+        sum of squares; `sigma_known` takes the sigmas as they are, where otherwise only their ratios count.
+        Further keywords are those of `tapecli.problem.runs.RunOptions`, batches excepted."""
         from tapecli.problem.fitting import Asked, fit
+        from tapecli.problem.runs import RunOptions, checked
 
+        how = checked(RunOptions(**more))
         problem, point = self._placed(at)
         asked = Asked(loss, loss_scale, confidence, profile, sigma_known)
-        return fit(problem, point, asked, method, steps, tol, callback, timeout)
+        return fit(problem, point, asked, method, steps, tol, callback, timeout, how)
 
     def check(self, *, at: Values | None = None) -> Check:
         """Runs the `expect` lines and holds every derivative against a numerical one."""

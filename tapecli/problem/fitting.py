@@ -24,8 +24,10 @@ from tapecli.optimize.models import look_squares
 from tapecli.optimize.schedules import unknown
 from tapecli.optimize.target import Target
 from tapecli.optimize.trust_region import TrustRegion
+from tapecli.problem import runs
 from tapecli.problem.minimizing import run_of, told
 from tapecli.problem.results import Fit, Minimum, Parameter, Step
+from tapecli.problem.runs import PLAIN, RunOptions
 from tapecli.problem.student import quantile
 from tapecli.problem.targets import target_of
 from tapecli.problem.undetermined import combinations
@@ -71,6 +73,7 @@ def fit(
     tol: float | None,
     callback: Callable[[Step], None] | None,
     timeout: float | None,
+    how: RunOptions = PLAIN,
 ) -> Fit:
     """Fits the `fit` statement of a problem, from `at` on."""
     begin = time.perf_counter()
@@ -80,6 +83,13 @@ def fit(
         raise TapeError(
             "usage", f"`{problem.name}` has no `fit` statement", hint="write fit y ~ f(t), with data t, y from …"
         )
+    if runs.batched(goal, how) is not None:
+        hint = "minimize takes batches; leave them out for a fit"
+        raise TapeError("usage", "a fit with its report takes all rows", place=goal.place, hint=hint)
+    several: Minimum | None = None
+    if how.starts > 1:
+        several = _from_several(problem, at, asked, method, steps, tol, callback, timeout, how)
+        at, callback, how = {**at, **several.at}, None, how._replace(starts=1)
     target = target_of(problem, at, 1.0, asked.loss, asked.loss_scale)
     if target.residuals is None:
         raise TapeError(
@@ -88,13 +98,44 @@ def fit(
             place=goal.place,
             hint="minimize takes any objective",
         )
-    run = run_of(problem, at, target, 1.0, method, steps, tol, {}, callback, timeout)
+    run = run_of(problem, at, target, 1.0, method, steps, tol, {}, callback, timeout, how)
     x = target.flat(run.at)
     least = told(problem, at, run, 1.0)
+    if several is not None:
+        least = least._replace(
+            minima=several.minima,
+            starts=several.starts,
+            steps=several.steps + least.steps,
+            evaluations=several.evaluations + least.evaluations,
+        )
     spread = spread_of(target, x) if run.converged else None
     with np.errstate(all="ignore"):
         result = _told(problem, at, target, x, least, spread, asked)
     return result._replace(minimum=least._replace(seconds=time.perf_counter() - begin))
+
+
+def _from_several(
+    problem: Problem,
+    at: Mapping[str, Array],
+    asked: Asked,
+    method: str | None,
+    steps: int | None,
+    tol: float | None,
+    callback: Callable[[Step], None] | None,
+    timeout: float | None,
+    how: RunOptions,
+) -> Minimum:
+    """The best of the minima from several starts; the fit then begins there."""
+    goal = problem.formula.goal
+    assert goal is not None
+
+    def once(start: dict[str, Array], left: float | None) -> Minimum:
+        begin = time.perf_counter()
+        target = target_of(problem, start, 1.0, asked.loss, asked.loss_scale)
+        run = run_of(problem, start, target, 1.0, method, steps, tol, {}, None, left, how._replace(starts=1))
+        return told(problem, start, run, 1.0)._replace(seconds=time.perf_counter() - begin)
+
+    return runs.from_several(problem, at, goal, how, timeout, once, callback)
 
 
 def spread_of(target: Target, x: Array) -> Spread:

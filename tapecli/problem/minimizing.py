@@ -12,10 +12,13 @@ import numpy as np
 from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.optimize import loop, methods
+from tapecli.optimize.batches import MiniBatches
 from tapecli.optimize.evidence import Evidence, judge, judge_constrained
 from tapecli.optimize.method import Method, State
 from tapecli.optimize.target import Target
+from tapecli.problem import runs
 from tapecli.problem.results import Minimum, Step
+from tapecli.problem.runs import PLAIN, RunOptions
 from tapecli.problem.targets import Setting, target_of
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ class Run(NamedTuple):
     evidence: Evidence | None
     converged: bool
     limits: loop.Limits
+    notes: tuple[str, ...] = ()
 
 
 def minimize(
@@ -57,14 +61,24 @@ def minimize(
     callback: Callable[[Step], None] | None,
     timeout: float | None,
     sensitivity: Sequence[str] = (),
+    how: RunOptions = PLAIN,
 ) -> Minimum:
     """Minimises the goal of `problem` from `at` on. What the caller says wins over what the file says."""
     begin = time.perf_counter()
     goal = problem.formula.goal
     if goal is None:
         raise TapeError("usage", f"`{problem.name}` has nothing to minimise", hint="add a line: minimize y")
+    if how.starts > 1:
+
+        def once(start: dict[str, Array], left: float | None) -> Minimum:
+            alone = how._replace(starts=1)
+            return minimize(problem, start, method, steps, tol, options, None, left, sensitivity, alone)
+
+        return runs.from_several(problem, at, goal, how, timeout, once, callback)
     sign = -1.0 if goal.kind == "maximize" else 1.0
-    run = run_of(problem, at, target_of(problem, at, sign), sign, method, steps, tol, options, callback, timeout)
+    # rows by rows nothing is asked of all data at once
+    target = target_of(problem, at, sign, squares=runs.batched(goal, how) is None)
+    run = run_of(problem, at, target, sign, method, steps, tol, options, callback, timeout, how)
     moved = None
     if sensitivity:
         from tapecli.problem.sensitivity import sensitivities
@@ -104,6 +118,7 @@ def told(problem: Problem, at: Mapping[str, Array], run: Run, sign: float) -> Mi
         evidence=run.evidence,
         violation=run.end.violation if run.target.constraints is not None else None,
         trouble=trouble,
+        notes=run.notes,
     )
 
 
@@ -118,21 +133,27 @@ def run_of(
     options: Mapping[str, Any],
     callback: Callable[[Step], None] | None,
     timeout: float | None,
+    how: RunOptions = PLAIN,
 ) -> Run:
     """A run of the method that was asked for, or of the one that suits the problem."""
     goal = problem.formula.goal
     assert goal is not None
-    chosen, why = _method(problem, at, target, method, {**_from_file(method, goal), **options})
+    given = {**_from_file(method, goal), **options}
+    chosen: Method
+    why: str | None
+    if runs.batched(goal, how) is not None and (method or goal.method or "auto").lower() == "auto":
+        chosen, why = runs.for_batches(given)
+    else:
+        chosen, why = _method(problem, at, target, method, given)
     methods.check(chosen, target)
     limits = _limits(goal.settings, steps, tol, timeout, STEPS if methods.is_first_order(chosen.name) else OTHERS)
+    chosen, limits = runs.prepared(problem, at, goal, chosen, limits, how, steps is not None)
 
-    def see(state: State) -> None:
-        if callback is not None:
-            point = dict(zip(target.names, state.x, strict=True))
-            rate = chosen.rate(state.step)
-            callback(Step(state.step, limits.steps, sign * state.value, state.gradient_norm, rate, point))
+    def told(state: State) -> Step:
+        point = dict(zip(target.names, state.x, strict=True))
+        return Step(state.step, limits.steps, sign * state.value, state.gradient_norm, chosen.rate(state.step), point)
 
-    ending = loop.run(chosen, target, limits, see)
+    ending, notes = runs.execute(problem, at, chosen, target, limits, how, runs.watched(callback, told))
     problem.runner.traces += target.traces
     last, best = ending.state, ending.best or ending.state
     point, end, reason = ending.at, last, ending.stop_reason
@@ -140,11 +161,13 @@ def run_of(
     # itself, wants the lowest point
     if not loop.finite(last) or (_passed(last, best) and (why is not None or not methods.is_first_order(chosen.name))):
         point, end = best.x, best
+    if isinstance(chosen, MiniBatches):  # its tolerance is tested by the gradient of all rows, and that is all there is
+        return Run(chosen, why, target, ending, reason, end, point, None, reason == DONE[0], limits, notes)
     evidence = _evidence(target, end, point, limits.tol) if reason in DONE and loop.finite(end) else None
     converged = evidence is not None and evidence.holds and end.violation <= loop.FEASIBLE
     if reason == "stalled" and converged:
         reason = "step_tolerance"
-    return Run(chosen, why, target, ending, reason, end, point, evidence, converged, limits)
+    return Run(chosen, why, target, ending, reason, end, point, evidence, converged, limits, notes)
 
 
 def _passed(last: State, best: State) -> bool:
@@ -189,7 +212,4 @@ def _limits(
     tolerance = settings.get("tol") if tol is None else tol
     if tolerance is not None and not tolerance >= 0:
         raise TapeError("usage", f"tol is 0 or more, not {tolerance}")
-    for name in ("batch", "epochs"):
-        if name in settings:
-            raise TapeError("unsupported", f"`{name}` is not part of this version")
     return loop.Limits(int(count), tolerance, timeout)

@@ -51,6 +51,14 @@ class Step(NamedTuple):
     at: dict[str, Array]
 
 
+class Found(NamedTuple):
+    """A minimum that several starts were to find, and how many of them ended there."""
+
+    value: float
+    at: dict[str, Array]
+    found: int
+
+
 class Minimum(NamedTuple):
     """How a minimisation ended. `stop_reason` is one of `STOP_REASONS`; `best` is the best finite point that was seen.
 
@@ -61,6 +69,9 @@ class Minimum(NamedTuple):
     violation    by how much constraints are violated at most, None where there are none
     sensitivity  by constant, then variable: d(optimum)/d(constant), (variable's shape) + (constant's shape)
     trouble      where the numbers ran off, and what may help
+    minima       of several starts: the distinct minima, best first
+    starts       how many starts came to an end
+    notes        what there is to say about how it was run
     """
 
     of: str
@@ -83,6 +94,9 @@ class Minimum(NamedTuple):
     violation: float | None = None
     sensitivity: dict[str, dict[str, Array]] | None = None
     trouble: TapeError | None = None
+    minima: tuple[Found, ...] = ()
+    starts: int = 1
+    notes: tuple[str, ...] = ()
 
 
 class Parameter(NamedTuple):

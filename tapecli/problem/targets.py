@@ -62,16 +62,21 @@ class Setting:
 
 
 def target_of(
-    problem: Problem, at: Mapping[str, Array], sign: float, loss: str = "linear", scale: float = 1.0
+    problem: Problem,
+    at: Mapping[str, Array],
+    sign: float,
+    loss: str = "linear",
+    scale: float = 1.0,
+    squares: bool = True,
 ) -> Target:
     """The goal as a function of the variables alone, times `sign`; constants and data are fixed for the run. A loss
-    other than `linear` takes the place of the squares of a fit."""
+    other than `linear` takes the place of the squares of a fit. `squares`: whether sums of squares are looked for."""
     goal = problem.formula.goal
     assert goal is not None
     setting = Setting(problem, at)
     node = goal.output.node
     single = setting.function([node])
-    found = squares_of(node, setting.variables, setting.known(), sign)
+    found = squares_of(node, setting.variables, setting.known(), sign) if squares else None
     residuals = None if found is None else _residuals(setting, found, loss, scale)
 
     def objective(*xs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,13 @@ from tapecli.errors import TapeError
 from tapecli.report.text import clean, count, guard
 
 if TYPE_CHECKING:
+    from tapecli.problem import Problem
     from tapecli.problem.results import Check, Derivatives, Evaluation, Fit, Minimum, Step
     from tapecli.problem.sparse import Coordinates
     from tapecli.report.faults import Fault
     from tapecli.report.log import Log
     from tapecli.report.output import Sink
+    from tapecli.report.plots import Plot
     from tapecli.report.progress import Progress
 
 #: exit statuses beyond those of errors' codes
@@ -64,6 +67,7 @@ class Report:
         self._warnings: list[Fault] = []
         self.log: Log | None = None
         self.progress: Progress | None = None
+        self.plot: Plot | None = None
 
     # the files, one after another
 
@@ -113,16 +117,12 @@ class Report:
 
     def watcher(self, row: int | None) -> Callable[[Step], None] | None:
         """What a minimisation calls at each step, or None where nobody looks on."""
-        log, progress = self.log, self.progress
-        if log is None:
-            return progress
+        curve = None if self.plot is None else self.plot.curve
+        if self.log is None and self.progress is None and curve is None:
+            return None
+        from tapecli.report.watch import Watch
 
-        def look(step: Step) -> None:
-            log.step(step, row)
-            if progress is not None:
-                progress(step)
-
-        return look
+        return Watch(self.log, self.progress, curve, row)
 
     # speaking
 
@@ -211,6 +211,8 @@ class Report:
         from tapecli.problem.results import STOP_REASONS
         from tapecli.report import records, shown, verdicts
 
+        for note in r.notes:
+            self.warn(verdicts.remark(note))
         code, error, warning = verdicts.of_minimum(r, tolerance_asked)
         if warning is not None:
             self._warnings.append(warning)
@@ -224,6 +226,8 @@ class Report:
         from tapecli.problem.results import STOP_REASONS
         from tapecli.report import fits, verdicts
 
+        for note in r.minimum.notes:
+            self.warn(verdicts.remark(note))
         code, error, warning = verdicts.of_minimum(r.minimum, tolerance_asked)
         if warning is not None:
             self._warnings.append(warning)
@@ -232,6 +236,22 @@ class Report:
         self._result(fields, lambda: fits.lines(r, sentence), r, row, error, code)
         if warning is not None and not self.style.quiet:
             self.fault(warning)
+
+    def picture(self, problem: Problem, r: Minimum | Fit) -> None:
+        """The plot of a run, where one is asked for; the result itself has been told."""
+        if self.plot is None:
+            return
+        try:
+            if self.plot.terminal:
+                from tapecli.report.progress import unicode_works
+
+                lines = self.plot.lines(problem, r, unicode_works(sys.stderr if self.style.json else sys.stdout))
+                (self.tell if self.style.json else self.say)("\n".join(lines) + "\n")
+            else:
+                self.plot.write(problem, r, self.file)
+        except TapeError as error:
+            self._code = max(self._code, error.exit_code)
+            self._tell_error(error)
 
     def check(self, r: Check, row: int | None) -> None:
         from tapecli.report import records, shown, verdicts

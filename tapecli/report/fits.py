@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapecli.report import records
 from tapecli.report.numbers import rough, seconds, table, text_of
-from tapecli.report.shown import evidence
+from tapecli.report.shown import evidence, minima
 from tapecli.report.text import clean, count
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def lines(r: Fit, sentence: str) -> list[str]:
         result += ["", "no standard errors, because the run did not come to a minimum"]
     if r.undetermined is not None:
         result += ["", clean(r.undetermined)]
-    result += ["", *_quality(r)]
+    result += ["", *_quality(r), *minima(least)]
     work = [count(least.steps, "step"), count(least.evaluations, "evaluation"), seconds(least.seconds)]
     result += ["", f"{least.method}{f' ({least.chosen})' if least.chosen else ''}: {', '.join(work)}"]
     return [*result, sentence, *evidence(least)]

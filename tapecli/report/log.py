@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -17,15 +20,25 @@ FLUSH = 0.5
 
 
 class Log:
-    """Writes every `every`-th step to a file, whose reader may follow it."""
+    """Writes every `every`-th step to a file, whose reader may follow it. With `resume` a log that is there goes on:
+    what it has from the first step to come on is written anew."""
 
-    def __init__(self, path: str, every: int, dtype: str, force: bool) -> None:
+    def __init__(self, path: str, every: int, dtype: str, force: bool, resume: bool = False) -> None:
         self.every = every
         self.dtype = dtype
-        self._stream = open_log(path, force)
+        self._path = path
+        self._old = resume and os.path.isfile(path)
+        self._stream = open_log(path, force, append=self._old)
         self._due = monotonic() + FLUSH
 
+    def due(self, number: int) -> bool:
+        """Whether this step will be in the log."""
+        return self._old or not number % self.every
+
     def step(self, step: Step, row: int | None) -> None:
+        if self._old:
+            self._old = False
+            self._stream.truncate(_end_of(self._path, step.step))
         if step.step % self.every:
             return
         head = {"row": row} if row is not None else {}
@@ -35,5 +48,25 @@ class Log:
             self._stream.flush()
             self._due = now + FLUSH
 
+    def flush(self) -> None:
+        """What was written so far is on the disk."""
+        self._stream.flush()
+        with suppress(OSError):  # a pipe, a terminal
+            os.fsync(self._stream.fileno())
+
     def close(self) -> None:
         self._stream.close()
+
+
+def _end_of(path: str, step: int) -> int:
+    """Where the lines of the steps before `step` end."""
+    end = 0
+    with open(path, "rb") as file:
+        for line in file:
+            try:
+                if not line.endswith(b"\n") or json.loads(line)["step"] >= step:
+                    break
+            except (ValueError, KeyError, TypeError):
+                break
+            end += len(line)
+    return end

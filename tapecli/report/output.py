@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import IO, Any, Protocol, TextIO
 
 from tapecli.errors import TapeError
 
@@ -65,10 +65,15 @@ def exists(path: str) -> TapeError:
     return TapeError("file", f"{path} exists already", hint="--force replaces it")
 
 
-def open_log(path: str, force: bool) -> TextIO:
+def open_log(path: str, force: bool, append: bool = False) -> TextIO:
     """A file that grows as lines come in, for logs."""
     try:
-        return open(path, "w" if force or _special(path) else "x", encoding="utf-8", errors="backslashreplace")
+        return open(
+            path,
+            "a" if append else "w" if force or _special(path) else "x",
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
     except FileExistsError:
         raise exists(path) from None
     except OSError as error:
@@ -112,7 +117,22 @@ def opened(path: str | None, force: bool) -> Iterator[Sink]:
             os.unlink(temporary)
 
 
-def _finish(stream: TextIO, temporary: str, final: str, path: str, force: bool) -> None:
+def write_whole(path: str, content: bytes, force: bool) -> None:
+    """A file with this content, which appears whole or not at all."""
+    final = os.path.realpath(path)
+    temporary = os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(content)
+            _finish(stream, temporary, final, path, force)
+    except OSError as error:
+        raise trouble(path, "written", error) from None
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+
+
+def _finish(stream: IO[Any], temporary: str, final: str, path: str, force: bool) -> None:
     try:
         stream.flush()
         os.fsync(stream.fileno())

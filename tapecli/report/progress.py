@@ -46,8 +46,10 @@ def _columns() -> int:
         return 80
 
 
-def unicode_works() -> bool:
-    return (getattr(sys.stderr, "encoding", None) or "ascii").lower().replace("-", "") in ("utf8", "utf16")
+def unicode_works(stream: Any = None) -> bool:
+    """Whether a stream, standard error if none is named, can show more than ASCII."""
+    stream = sys.stderr if stream is None else stream
+    return (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "") in ("utf8", "utf16")
 
 
 class History:
@@ -103,7 +105,7 @@ class Progress:
         self._last: Step | None = None
         self._looked = 0.0
         self._stride = 1
-        self._skip = 0
+        self._next = 0
 
     def begin(self, file: str) -> None:
         """The first sign, before anything is loaded. A line that is longer than the terminal could not be removed."""
@@ -113,17 +115,20 @@ class Progress:
         sys.stderr.flush()
         self._shown = True
 
-    def __call__(self, step: Step) -> None:
-        self._last = step
-        if self._skip:
-            self._skip -= 1
-            return
+    def due(self, number: int) -> bool:
+        """Whether it is time to look: steps that are shorter than `LOOK` share one look at the clock."""
+        if 0 < number < self._next:
+            return False
         now = perf_counter()
         self._stride = min(2 * self._stride, 4096) if now - self._looked < LOOK else max(1, self._stride // 2)
-        self._skip = self._stride - 1
+        self._next = number + self._stride
         self._looked = now
+        return True
+
+    def __call__(self, step: Step) -> None:
+        self._last = step
         self._history.add(step.value)
-        if now >= self._due:
+        if perf_counter() >= self._due:
             self._draw()
 
     def _draw(self) -> None:

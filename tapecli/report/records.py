@@ -54,7 +54,7 @@ def of_minimum(r: Minimum) -> dict[str, Any]:
         "seconds": round(r.seconds, 6),
         "best": {"value": r.best_value, "at": r.best_at},
         "traces": r.traces,
-    } | _evidence(r)
+    } | _evidence(r) | _minima(r)
 
 
 def _evidence(r: Minimum) -> dict[str, Any]:
@@ -70,6 +70,14 @@ def _evidence(r: Minimum) -> dict[str, Any]:
     if r.sensitivity is not None:
         fields["sensitivity"] = r.sensitivity
     return fields
+
+
+def _minima(r: Minimum) -> dict[str, Any]:
+    """What several starts found, where there were several."""
+    if r.starts == 1 and not r.minima:
+        return {}
+    minima = [{"value": m.value, "at": m.at, "found": m.found} for m in r.minima]
+    return {"starts": r.starts, "minima": minima}
 
 
 def of_step(r: Step) -> dict[str, Any]:

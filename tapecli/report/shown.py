@@ -12,6 +12,8 @@ from tapecli.report.text import clean, count, width
 if TYPE_CHECKING:
     from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum
 
+#: Minima that are listed, and entries of a variable that are shown there.
+LISTED, SHORT = 20, 4
 #: An optimum that is nearer than this, relative to the variables, is reached.
 REACHED = 1e-11
 #: The Hessian is one labelled table up to this many variables' entries.
@@ -105,7 +107,7 @@ def of_minimum(r: Minimum, sentence: str) -> list[str]:
         lines += [f"{r.of} = {text_of(r.value, single)} at", *block(r.at, single)]
     if _better(r):
         lines += [f"best seen: {r.of} = {text_of(r.best_value, single)} at", *block(r.best_at, single)]
-    lines.append("")
+    lines += [*minima(r), ""]
     work = [count(r.steps, "step"), count(r.evaluations, "evaluation"), seconds(r.seconds)]
     lines.append(f"{r.method}{f' ({r.chosen})' if r.chosen else ''}: {', '.join(work)}")
     lines.append(f"{sentence}; the gradient norm is {rough(r.gradient_norm)}")
@@ -133,6 +135,31 @@ def _sensitivity(r: Minimum, single: bool) -> list[str]:
     for name, moved in (r.sensitivity or {}).items():
         lines += [f"derivative of the optimum to {name}", *block(moved, single)]
     return lines
+
+
+def minima(r: Minimum) -> list[str]:
+    """What several starts found, best first, where there were several."""
+    if r.starts == 1 and not r.minima:
+        return []
+    unfinished = r.starts - sum(m.found for m in r.minima)
+    said = f"{len(r.minima)} {'minimum' if len(r.minima) == 1 else 'minima'} from {count(r.starts, 'start')}"
+    if unfinished:
+        said += f"; {unfinished} of them ended at none"
+    rows = [["found", r.of if not _unnamed(r.of) else "value", "at"]]
+    rows += [[str(m.found), rough(m.value), _roughly(m.at)] for m in r.minima[:LISTED]]
+    if len(r.minima) > LISTED:
+        rows.append(["…", "", f"and {len(r.minima) - LISTED} more; --json has all"])
+    return ["", said, *table(rows, right=frozenset((0,)))] if r.minima else ["", said]
+
+
+def _roughly(at: dict[str, Any]) -> str:
+    """A point on one line, to a few digits."""
+    parts = []
+    for name, x in at.items():
+        flat = x.reshape(-1)
+        some = ", ".join(rough(float(entry)) for entry in flat[:SHORT]) + (", …" if flat.size > SHORT else "")
+        parts.append(f"{name} = [{some}]" if x.ndim else f"{name} = {some}")
+    return ", ".join(parts)
 
 
 def _better(r: Minimum) -> bool:

@@ -63,6 +63,11 @@ def _advice(r: Minimum) -> str | None:
     return _ADVICE.get(r.stop_reason)
 
 
+def remark(note: str) -> Fault:
+    """Something to be told beside a result."""
+    return Fault("warning", "minimize", note, None, None, None)
+
+
 def _told(evidence: Evidence | None) -> str | None:
     """What speaks against a minimum, in words."""
     if evidence is None or evidence.holds:

@@ -47,9 +47,7 @@ TIME = re.compile(r"(?<![\w.])[\d.]+(e-\d+)? (µs|ms|s|min)\b")
 JSON_TIME = re.compile(r'"seconds": [\d.e-]+')
 NUMBER = re.compile(r"(?<![\w.])\d+\.?\d*(?:e[+-]?\d+)?(?![\w.])")
 #: constructs that the language page lists as not computed yet -> a formula that has them
-NOT_YET = {
-    "batch=, epochs=": "var x = 1; minimize x^2, batch=2",
-}
+NOT_YET: dict[str, str] = {}
 NAME = re.compile(r"# ([\w-]+\.tape)\b")
 
 

@@ -47,7 +47,7 @@ def test_the_loop_owns_limits_and_hooks() -> None:
     seen: list[int] = []
     kept: list[int] = []
     method = Descent(make("sgd", {"learning_rate": 1e-4}))
-    ending = loop.run(method, target(), loop.Limits(3), lambda s: seen.append(s.step), lambda s: kept.append(s.step))
+    ending = loop.run(method, target(), loop.Limits(3), lambda s: seen.append(s.step), lambda s, _: kept.append(s.step))
     assert ending.stop_reason == "steps"
     assert seen == kept == [0, 1, 2, 3]
     assert loop.run(method, target(), loop.Limits(30, target=1e9)).stop_reason == "target"
