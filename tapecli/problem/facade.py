@@ -409,7 +409,18 @@ class Problem:
     def compile(self, engine: str = "native", dtype: str | None = None) -> Problem:
         """The same problem on another engine: its functions are traced once each; `traces` counts."""
         s = self._settings
-        settings = Settings(dtype or s.dtype, engine, s.folder, s.data_root, s.seed, s.kink, s.missing, s.free, *s.how)
+        settings = Settings(
+            dtype or s.dtype,
+            engine,
+            s.folder,
+            s.data_root,
+            s.seed,
+            s.kink,
+            s.missing,
+            s.free,
+            s.how.threads,
+            s.how.cache,
+        )
         return Problem(self._module, settings)
 
     def flat(self, *, at: Values | None = None, of: str | None = None) -> Flat:

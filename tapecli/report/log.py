@@ -35,6 +35,10 @@ class Log:
         """Whether this step will be in the log."""
         return self._old or not number % self.every
 
+    def ahead(self, number: int) -> int:
+        """How many steps there are to the next one in the log."""
+        return 1 if self._old else self.every - number % self.every
+
     def step(self, step: Step, row: int | None) -> None:
         if self._old:
             self._old = False

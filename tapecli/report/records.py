@@ -39,22 +39,26 @@ def of_coordinates(kind: str, r: Derivatives | Evaluation, m: Coordinates, matri
 
 
 def of_minimum(r: Minimum) -> dict[str, Any]:
-    return {
-        "of": r.of,
-        "dtype": r.dtype,
-        "engine": r.engine,
-        "method": r.method,
-        "steps": r.steps,
-        "evaluations": r.evaluations,
-        "stop_reason": r.stop_reason,
-        "converged": r.converged,
-        "value": r.value,
-        "at": r.at,
-        "gradient_norm": r.gradient_norm,
-        "seconds": round(r.seconds, 6),
-        "best": {"value": r.best_value, "at": r.best_at},
-        "traces": r.traces,
-    } | _evidence(r) | _minima(r)
+    return (
+        {
+            "of": r.of,
+            "dtype": r.dtype,
+            "engine": r.engine,
+            "method": r.method,
+            "steps": r.steps,
+            "evaluations": r.evaluations,
+            "stop_reason": r.stop_reason,
+            "converged": r.converged,
+            "value": r.value,
+            "at": r.at,
+            "gradient_norm": r.gradient_norm,
+            "seconds": round(r.seconds, 6),
+            "best": {"value": r.best_value, "at": r.best_at},
+            "traces": r.traces,
+        }
+        | _evidence(r)
+        | _minima(r)
+    )
 
 
 def _evidence(r: Minimum) -> dict[str, Any]:
