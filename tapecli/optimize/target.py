@@ -105,7 +105,7 @@ class Target:
     @property
     def traces(self) -> int:
         """How often a function was traced."""
-        every = [*self._programs.values(), *self._derived.values(), *self._repeats.values()]
+        every: list[Compiled | Repeated] = [*self._programs.values(), *self._derived.values(), *self._repeats.values()]
         return sum(program.traces for program in every)
 
     def derived(self, function: Callable[..., Any], x: Array, held: Sequence[Array]) -> Target:
@@ -167,7 +167,8 @@ class Target:
     @property
     def used(self) -> str:
         """The engine that ran last, as far as it is one."""
-        ran = [program.engine for program in (*self._programs.values(), *self._repeats.values())]
+        programs: list[Compiled | Repeated] = [*self._programs.values(), *self._repeats.values()]
+        ran = [program.engine for program in programs]
         return "native" if "native" in ran else next(iter(ran), "numpy" if self.engine == "auto" else self.engine)
 
     def arguments(self, prefix: str = "") -> list[Argument]:
