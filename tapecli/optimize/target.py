@@ -167,8 +167,8 @@ class Target:
     @property
     def used(self) -> str:
         """The engine that ran last, as far as it is one."""
-        programs: list[Compiled | Repeated] = [*self._programs.values(), *self._repeats.values()]
-        ran = [program.engine for program in programs]
+        every: list[Compiled | Repeated] = [*self._programs.values(), *self._repeats.values()]
+        ran = [program.engine for program in every]
         return "native" if "native" in ran else next(iter(ran), "numpy" if self.engine == "auto" else self.engine)
 
     def arguments(self, prefix: str = "") -> list[Argument]:
