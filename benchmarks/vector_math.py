@@ -40,7 +40,7 @@ MVEC = {"exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos
 
 
 def arity_of(name: str) -> int:
-    return len(TABLE[name].vjps) if name in TABLE else 1  # type: ignore[arg-type]
+    return len(TABLE[name].vjps) if name in TABLE else 2  # type: ignore[arg-type]
 
 
 def from_mvec(name: str, arity: int, scalar: str) -> Any:
@@ -50,9 +50,7 @@ def from_mvec(name: str, arity: int, scalar: str) -> Any:
         suffix = "f" if scalar == "float" else ""
         symbol = f"@_ZGVeN{b.lanes}{'v' * arity}_{name}{suffix}"
         b.code.declare(f"declare {args[0].type} {symbol}({', '.join(a.type for a in args)})")
-        return b.code.emit(
-            f"call {args[0].type} {symbol}({', '.join(a.typed for a in args)})", b.scalar, b.lanes
-        )
+        return b.code.emit(f"call {args[0].type} {symbol}({', '.join(a.typed for a in args)})", b.scalar, b.lanes)
 
     return rule
 

@@ -11,9 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from textwrap import wrap
 
 from tapecli.catalogue import Entry, functions
 from tapecli.cli.options import FORMULA, OPTIONS, Option
+from tapecli.errors import CODES
+from tapecli.explanations import EXPLANATIONS
 from tapecli.optimize.first_order import OPTIMIZERS, Rule
 from tapecli.optimize.methods import SECOND_ORDER
 from tapecli.optimize.schedules import REQUIRED, SCHEDULES
@@ -225,9 +228,45 @@ def commands(text: str) -> str:
     return MARKED.sub(fill, text)
 
 
+# ---- errors.md --------------------------------------------------------------------------------------------------
+
+ERRORS_HEAD = f"""{NOTICE}
+
+# Errors
+
+Every error names the file, the line and the column, what was wrong, and what to do next. It has a code, which stands
+in brackets, in JSON under `error.code`, and in Python as `TapeError.code`. Independent errors of one file are reported
+together: what rests on something wrong is silent, everything else is read on. Errors go to standard error;
+`--format concise` writes one line each, `--format github` annotations. `tapecli explain CODE` prints what stands here.
+"""
+
+
+def errors(text: str) -> str:
+    """The page of codes. What the examples print is kept from `text`: the documentation's tests see to it."""
+    printed = dict(re.findall(r"(?m)^(\$ .*)\n((?:(?!\$ |```).*\n)*)", text))
+
+    def block(commands: Iterable[str]) -> str:
+        return "```console\n" + "".join(f"{c}\n{printed.get(c, '')}" for c in commands) + "```"
+
+    rows = [(f"[{code}](#{code})", str(status), what) for code, (status, what) in CODES.items()]
+    parts = [ERRORS_HEAD, table(("code", "exit code", "what it stands for"), rows), ""]
+    for code in CODES:
+        e = EXPLANATIONS[code]
+        parts += [f"## `{code}`", "", "\n".join(wrap(e.text, 118)), ""]
+        if e.wrong:
+            files = [f"$ printf {quote(content)} > {name}" for name, content in e.before]
+            parts += [block([*files, f"$ tapecli {e.wrong}"]), "", "Mended:", "", block([f"$ tapecli {e.mended}"]), ""]
+    return "\n".join(parts)
+
+
+def quote(content: str) -> str:
+    return "'" + content.replace("\n", "\\n") + "'"
+
+
 def pages() -> dict[Path, str]:
     """Every generated page as it should be."""
     return {
+        DOCS / "errors.md": errors((DOCS / "errors.md").read_text("utf-8")),
         DOCS / "optimizers.md": optimizers(),
         DOCS / "functions.md": list_of_functions(),
         DOCS / "commands.md": commands((DOCS / "commands.md").read_text("utf-8")),

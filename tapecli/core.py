@@ -205,6 +205,8 @@ class Op:
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
     """The shape that arrays of `shapes` have together, by NumPy's rule. Raises ValueError where they do not fit."""
+    if len(shapes) == 1 or (len(shapes) == 2 and shapes[0] == shapes[1]):
+        return shapes[0]
     ndim = max(map(len, shapes), default=0)
     result = [1] * ndim
     for shape in shapes:

@@ -26,8 +26,15 @@ CODES: dict[str, tuple[int, str]] = {
     "nonfinite": (4, "a value or a derivative that is not finite"),
     "limit": (5, "a limit that was reached first"),
     "file": (6, "a file that cannot be read or written"),
+    "expect": (1, "an expectation that does not hold"),
+    "derivative": (1, "a derivative that differs from the numerical one"),
+    "minimize": (0, "a warning: a minimum that may not be one"),
+    "sparse": (0, "a warning: entries that may always be 0"),
     "bug": (70, "a fault of tapecli itself"),
 }
+
+#: At most so many errors of one file are told.
+MOST_ERRORS = 20
 
 
 class Source:
@@ -95,6 +102,11 @@ class Place:
         return f"{self.source.name}:{self.line}:{self.column}"
 
 
+def abridged(text: str) -> str:
+    """A text that holds something long of the user's, such as a number of a million digits, cut in its middle."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}…{text[-LONGEST // 4 :]}"
+
+
 class TapeError(Exception):
     """What a user did or met that cannot be computed: `code`, `message`, `place`, `hint`.
 
@@ -112,12 +124,13 @@ class TapeError(Exception):
         more: Iterable[TapeError] = (),
     ) -> None:
         assert code in CODES, code
+        message = abridged(message)
         super().__init__(message)
         self.code = code
         self.message = message
         self.place = place
-        self.hint = hint
-        self.label = label
+        self.hint = None if hint is None else abridged(hint)
+        self.label = None if label is None else abridged(label)
         self.more = tuple(more)
 
     @property
@@ -130,11 +143,25 @@ class TapeError(Exception):
         return f"{where}{self.message}{hint}"
 
 
+#: No message is longer than this.
+LONGEST = 800
+#: Longer words are no misspelling of anything.
+LONG_WORD = 80
+#: A word is compared with at most so many others, so that a large file with many faults is told of at once.
+MOST_COMPARED = 2000
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` was probably meant to be, or None."""
     from difflib import get_close_matches  # only an error needs it
 
-    names = {name.lower(): name for name in known}
+    size = len(word)
+    if size > LONG_WORD:
+        return None
+    names: dict[str, str] = {}
+    for name in known:
+        if abs(len(name) - size) <= 1 + size // 2 and len(names) < MOST_COMPARED:
+            names[name.lower()] = name
     close = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     return names[close[0]] if close else None
 

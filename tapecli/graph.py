@@ -14,6 +14,18 @@ import numpy as np
 
 from tapecli.core import Array, Op, Shape, Value
 from tapecli.errors import Place, TapeError
+from tapecli.limits import DIMENSIONS, NODE, Budget
+
+#: A graph of so many nodes is no matter of memory.
+CALM = 20_000
+#: Literals of more entries are told apart by a digest.
+FEW = 512
+
+
+def _digest(array: Array) -> bytes:
+    from hashlib import blake2b
+
+    return blake2b(np.ascontiguousarray(array).data if array.size else b"", digest_size=32).digest()
 
 
 def _no_kernel(*_: Any, **__: Any) -> Any:
@@ -89,10 +101,15 @@ class Node(Value):
 class Graph:
     """Nodes in an order of evaluation. `here` is the place that the next new nodes are said to come from."""
 
-    __slots__ = ("_known", "here", "nodes")
+    __slots__ = ("_known", "budget", "here", "most", "nodes", "sweeps")
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget | None = None) -> None:
+        #: what the formula may take, and how many nodes that is (found when there are many)
+        self.budget = budget
+        self.most = CALM
         self.nodes: list[Node] = []
+        #: the axes of loops that are the first dimensions of a node, by its index
+        self.sweeps: dict[int, Any] = {}
         self.here: Place | None = None
         self._known: dict[Any, Node] = {}
 
@@ -103,7 +120,7 @@ class Graph:
     def literal(self, value: Any) -> Node:
         """The leaf that holds a number or an array."""
         array = np.array(value, dtype=np.float64)
-        key = (LITERAL, array.shape, array.tobytes())
+        key = (LITERAL, array.shape, array.tobytes() if array.size <= FEW else _digest(array))
         known = self._known.get(key)
         if known is not None:
             return known
@@ -134,7 +151,18 @@ class Graph:
         if known is None:
             known = self._known[key] = Node(self, len(self.nodes), op, args, params, shape, self.here)
             self.nodes.append(known)
+            if len(self.nodes) > self.most or len(shape) > DIMENSIONS:
+                self._too_much(shape)
         return known
+
+    def _too_much(self, shape: Shape) -> None:
+        """Refuses more dimensions than arrays can have, and more nodes than memory holds."""
+        if len(shape) > DIMENSIONS:
+            what = f"an array has at most {DIMENSIONS} dimensions, and this has {len(shape)}"
+            raise TapeError("limit", what, place=self.here)
+        if self.budget is not None:
+            self.budget.ask(NODE * len(self.nodes), f"a graph of {len(self.nodes):,} operations", self.here)
+        self.most = 2 * len(self.nodes)
 
 
 def shape_text(shape: Shape) -> str:

@@ -16,6 +16,8 @@ ROOT = Path(tapecli.__file__).parent
 #: room -> floor; a room imports from its own floor and from those below
 FLOORS = {
     "errors": 0,
+    "explanations": 0,
+    "limits": 0,
     "core": 1,
     "ops": 2,
     "graph": 3,

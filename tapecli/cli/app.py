@@ -72,7 +72,8 @@ def build(
     app.callback(invoke_without_command=True)(_top)
     for name, about in COMMANDS.items():
         body = _body(name, note, methods_too) if every or name == command else _nothing
-        help = f"{about}\n\n{FILES}" if takes_files(name) else about
+        about_files = "Without a CODE, all codes are listed." if name == "explain" else FILES
+        help = f"{about}\n\n{about_files}" if takes_files(name) else about
         app.command(name, help=help, short_help=about)(body)
     return app
 
@@ -116,7 +117,7 @@ def _body(command: str, note: Callable[[str, Values], None], methods_too: bool) 
     parameters = [_option(option, methods_too) for option in (*table, *extra)]
     if takes_files(command):
         # hidden: versions of Click differ in how they list arguments, so the help of the command tells of them
-        argument = typer.Argument(None, metavar="[FILE]...", hidden=True)
+        argument = typer.Argument(None, metavar="[CODE]..." if command == "explain" else "[FILE]...", hidden=True)
         parameters.insert(0, Parameter("files", Parameter.KEYWORD_ONLY, default=argument, annotation=list[str] | None))
     body.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     body.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -64,7 +64,13 @@ def jacobian(problem: Problem, v: Any, at: Point | None, row: int | None, report
 
 
 def check(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
-    report.check(problem.check(at=at), row)
+    found = problem.check(at=at)
+    if not v["update"]:
+        report.check(found, row)
+        return
+    from tapecli.cli.update import update
+
+    report.check(found, row, update(problem, found, v["force"]))
 
 
 #: the options of `minimize` that say how it is run: see `tapecli.problem.runs`

@@ -14,17 +14,19 @@ STANDARD = "<stdin>"
 
 
 class Input:
-    """One formula: a file by its path, or a text by the name it goes by."""
+    """One formula: a file by its path, or a text by the name it goes by. `within` is the folder that a file was found
+    below, where it was not named itself."""
 
-    __slots__ = ("name", "path", "text")
+    __slots__ = ("name", "path", "text", "within")
 
-    def __init__(self, name: str, path: str | None, text: str | bytes | None) -> None:
+    def __init__(self, name: str, path: str | None, text: str | bytes | None, within: str | None = None) -> None:
+        self.within = within
         self.name = name
         self.path = path
         self.text = text
 
-    def __reduce__(self) -> tuple[type[Input], tuple[str, str | None, str | bytes | None]]:
-        return Input, (self.name, self.path, self.text)
+    def __reduce__(self) -> tuple[type[Input], tuple[str, str | None, str | bytes | None, str | None]]:
+        return Input, (self.name, self.path, self.text, self.within)
 
 
 def resolve(words: Sequence[str], inline: Sequence[str]) -> list[Input]:
@@ -35,9 +37,9 @@ def resolve(words: Sequence[str], inline: Sequence[str]) -> list[Input]:
         if word == "-":
             found.append(_standard(seen))
         elif os.path.isdir(word):
-            found += _new(_below(word), seen)
+            found += _new(_below(word), seen, word)
         elif not os.path.lexists(word) and any(mark in word for mark in "*?["):
-            found += _new(_matches(word), seen)
+            found += _new(_matches(word), seen, _fixed(word))
         else:
             _no_number(word)
             found.append(Input(word, word, None))
@@ -59,11 +61,18 @@ def _no_number(word: str) -> None:
         raise TapeError("usage", f"there is no file {word}", hint=f"numbers are given by name, as in --at x={word}")
 
 
-def _new(paths: list[str], seen: set[str]) -> list[Input]:
+def _fixed(pattern: str) -> str:
+    """The folder that a glob begins at."""
+    from re import split
+
+    return os.path.dirname(split(r"[*?\[]", pattern)[0]) or os.curdir
+
+
+def _new(paths: list[str], seen: set[str], within: str) -> list[Input]:
     """The paths that an earlier folder or glob has not named yet."""
     fresh = [path for path in paths if path not in seen]
     seen.update(fresh)
-    return [Input(path, path, None) for path in fresh]
+    return [Input(path, path, None, within) for path in fresh]
 
 
 def _standard(seen: set[str]) -> Input:

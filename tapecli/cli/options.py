@@ -48,6 +48,7 @@ COMMANDS: dict[str, str] = {
     "check": "Run the `expect` lines and compare every derivative with a numerical one.",
     "trace": "Trace and compile, and show what came out.",
     "ops": "The functions of the language, with their derivatives.",
+    "explain": "What a code of an error means, with a wrong and a mended example.",
 }
 
 ALL = " ".join(COMMANDS)
@@ -68,6 +69,7 @@ _SURE = "how sure the intervals are, between 0 and 1"
 _KNOWN = "take the sigmas as they are, not only their ratios"
 #: The names of `tapecli.optimize.losses`, which a test compares; importing it here would start slowly.
 LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan")
+_FORMATS = "how problems are written: full, concise, github, junit or sarif"
 _LOG = "write one JSON object per step, the start being step 0"
 
 OPTIONS: tuple[Option, ...] = (
@@ -81,6 +83,7 @@ OPTIONS: tuple[Option, ...] = (
         "show", "--show", "choice", "program", "STAGE", "what to show: tape, graph, program, ir or asm", "trace",
         ("tape", "graph", "program", "ir", "asm"),
     ),
+    Option("update", "--update", "flag", False, "", "rewrite the numbers of `expect` lines that fail", "check"),
     Option("method", "--method", "text", None, "METHOD", _METHOD, "minimize fit"),
     Option("steps", "--steps", "integer", None, "N", "the greatest number of steps", "minimize fit"),
     Option("tol", "--tol", "number", None, "NUMBER", "the tolerance to reach", "minimize fit"),
@@ -121,15 +124,20 @@ OPTIONS: tuple[Option, ...] = (
     Option("timeout", "--timeout", "number", None, "SECONDS", "the longest time for one file", FORMULA),
     Option("threads", "--threads", "integer", None, "N", "threads of compiled code (default: all cores)", FORMULA),
     Option("no_cache", "--no-cache", "flag", False, "", "do not keep compiled code, nor take what was kept", FORMULA),
+    Option(
+        "max_memory", "--max-memory", "text", None, "SIZE", "the most memory to take, say 2G (default: most there is)",
+        FORMULA,
+    ),
     Option("jobs", "--jobs", "integer", 1, "N", "worker processes for several files or starts", FORMULA),
     Option("fail_fast", "--fail-fast", "flag", False, "", "stop at the first file that fails", FORMULA),
+    Option("max_failures", "--max-failures", "integer", None, "N", "stop when so many files have failed", FORMULA),
     Option("exit_zero", "--exit-zero", "flag", False, "", "exit with 0 whatever came out", FORMULA),
     Option("json", "--json", "flag", False, "", "one JSON object per file, on its own line", ALL),
     Option("output", "--output", "text", None, "FILE", "write the results there", ALL),
     Option("force", "--force", "flag", False, "", "let files that exist be replaced", ALL),
     Option(
-        "format", "--format", "choice", "full", "FORMAT", "how problems are written: full, concise or github", ALL,
-        ("full", "concise", "github"),
+        "format", "--format", "choice", "full", "FORMAT", _FORMATS, ALL,
+        ("full", "concise", "github", "junit", "sarif"),
     ),
     Option(
         "color", "--color", "choice", "auto", "WHEN", "colours: auto, always or never", ALL,
@@ -146,7 +154,7 @@ def of_command(command: str) -> tuple[Option, ...]:
 
 
 def takes_files(command: str) -> bool:
-    return command != "ops"
+    return command != "ops"  # what `explain` takes are codes
 
 
 def method_options() -> tuple[Option, ...]:

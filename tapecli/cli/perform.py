@@ -13,7 +13,7 @@ from tapecli.cli.inputs import Input, read_standard, resolve
 from tapecli.cli.quick import Values
 from tapecli.errors import TapeError
 from tapecli.report import BUG, INTERRUPTED, TERMINATED, Report, Style
-from tapecli.report.output import Stream, Unwritable, opened
+from tapecli.report.output import Stream, Unwritable, abandon, opened, refuse_inputs
 
 if TYPE_CHECKING:
     from tapecli.problem import Problem
@@ -63,12 +63,20 @@ def run(command: str, v: Values) -> int:
         with opened(_text(v["output"]), bool(v["force"])) as out:
             _functions(Report(style_of(command, v), out, Stream("stderr")))
         return 0
+    if command == "explain":
+        with opened(_text(v["output"]), bool(v["force"])) as out:
+            _explain(v, Report(style_of(command, v), out, Stream("stderr")))
+        return 0
     _validate(command, v)
     terminated = catch_termination()
     inputs = resolve(v["files"], v["inline"])  # type: ignore[arg-type]
     _one_run(v, len(inputs))
+    for option in ("output", "log"):
+        points_files = [word[1:] for word in v["at"] if word.startswith("@")]  # type: ignore[attr-defined]
+        refuse_inputs(_text(v.get(option)), [*(given.path for given in inputs), *points_files])
     with opened(_text(v["output"]), bool(v["force"])) as out:
         report = Report(style_of(command, v), out, Stream("stderr"), files=len(inputs))
+        report.begin_document()
         _watch(command, v, report)
         _all(command, v, inputs, report)
         report.finish()
@@ -88,11 +96,25 @@ def _functions(report: Report) -> None:
     report.functions(functions())
 
 
+def _explain(v: Values, report: Report) -> None:
+    from tapecli.errors import CODES, nearest
+
+    codes: Any = v["files"] or list(CODES)
+    for code in codes:
+        if code not in CODES:
+            close = nearest(code, CODES)
+            hint = f"did you mean `{close}`?" if close else f"there is {', '.join(CODES)}"
+            raise TapeError("usage", f"there is no code `{code}`", hint=hint)
+    report.explanations(codes, brief=not v["files"])
+
+
 def _validate(command: str, v: Values) -> None:
     """What neither reader checks."""
     v["wrt"] = names(v.get("wrt") or ())
+    if v["json"] and v["format"] in ("junit", "sarif"):
+        raise TapeError("usage", f"--json and --format {v['format']} exclude each other", hint="give one of the two")
     v["sensitivity"] = names(v.get("sensitivity") or (), "sensitivity") or []
-    ones = ("jobs", "threads", "log_every", "batch", "epochs", "starts", "max_evaluations")
+    ones = ("jobs", "threads", "log_every", "batch", "epochs", "starts", "max_evaluations", "max_failures")
     for name, least in (*((name, 1) for name in ones), ("steps", 0), ("seed", 0)):
         value: Any = v.get(name)
         if value is not None and value < least:
@@ -103,6 +125,8 @@ def _validate(command: str, v: Values) -> None:
         )
     if sum(word.startswith("@") for word in v["at"]) > 1 and command != "trace":  # type: ignore[attr-defined]
         raise TapeError("usage", "--at names two files of points", hint="put the rows into one file")
+    if v.get("update") and v["at"]:
+        raise TapeError("usage", "--update and --at exclude each other", hint="the file says what it expects where")
     for name in ("timeout", "tol"):
         value = v.get(name)
         if value is not None and not 0 < value < float("inf") and not (name == "tol" and value == 0):
@@ -126,13 +150,19 @@ def _one_run(v: Values, files: int) -> None:
 
 
 def _watch(command: str, v: Values, report: Report) -> None:
-    """The log and the progress of a minimisation, where they are wanted."""
-    if command not in ("minimize", "fit"):
-        return
+    """The log of a minimisation and the display of progress, where they are wanted: of many files, or of one run."""
     from tapecli.report import progress
 
+    run = command in ("minimize", "fit")
+    seen = not v["quiet"] and (report.many or run) and progress.wanted()
+    if seen and report.many and (not run or v["jobs"] != 1):
+        from tapecli.report.batch import Batch
+
+        report.batch = Batch(report.tally, report.style.color_err)
+    if not run:
+        return
     alone = v["jobs"] == 1 or report.files == 1
-    if not (v["json"] or v["quiet"]) and alone and progress.wanted():
+    if seen and not v["json"] and alone and report.batch is None:
         report.progress = progress.Progress()
     if v["log"] is not None:
         from tapecli.report.log import Log
@@ -154,14 +184,25 @@ def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
             run_all(command, {**v, "jobs": 1}, inputs, report, jobs)
             return
         for given in inputs:
-            code = one(command, v, given, report)
-            if code >= INTERRUPTED or (code and v["fail_fast"]):
+            if one(command, v, given, report) >= INTERRUPTED or enough(v, report):
                 break
     finally:
         if report.progress is not None:
             report.progress.close()
+        if report.batch is not None:
+            report.batch.close()
         if report.log is not None:
             report.log.close()
+
+
+#: Commands that keep the time themselves once the formula is read, so that their best point is told at the end of it.
+OWN_TIME = ("minimize", "fit")
+
+
+def enough(v: Values, report: Report) -> bool:
+    """Whether so many files failed that the others are left out."""
+    most: Any = 1 if v["fail_fast"] else v["max_failures"]
+    return most is not None and report.tally.failed >= most
 
 
 def one(command: str, v: Values, given: Input, report: Report) -> int:
@@ -171,13 +212,19 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
     if report.progress is not None:
         report.progress.begin(given.name)
     try:
-        with limited(None if command in ("minimize", "fit") else v["timeout"]), heard(report):
-            from tapecli.cli.commands import run as run_command
+        from tapecli.cli.commands import run as run_command
 
+        own = command in OWN_TIME and v["timeout"] is not None
+        with limited(v["timeout"], None if own else report), heard(report):
             problem = load(v, given)
             for warning in problem.warnings:
                 report.warning(warning)
-            run_command(command, problem, v, report)
+            if not own:
+                run_command(command, problem, v, report)
+        if own:
+            left = max(float(str(v["timeout"])) - (perf_counter() - start), 1e-3)
+            with heard(report):
+                run_command(command, problem, {**v, "timeout": left}, report)
     except TapeError as error:
         report.error(error)
     except MemoryError:
@@ -188,20 +235,22 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
         report.error(TapeError("file", f"a file cannot be read: {error}"))
     except Exception as error:
         report.error(bug(error))
+    spent = perf_counter() - start
     if v["verbose"]:
         from tapecli.report.numbers import seconds
 
-        report.detail(f"{given.name}: {seconds(perf_counter() - start)}")
-    return report.end()
+        report.detail(f"{given.name}: {seconds(spent)}")
+    return report.end(spent)
 
 
 def load(v: Values, given: Input) -> Problem:
     from tapecli import problem
 
     shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "kink", "missing", "threads")}
+    shared["max_memory"] = v["max_memory"]
     shared |= {"cache": not v["no_cache"], "seed": v["seed"] or 0}
     if given.path is not None:
-        return problem.load(given.path, **shared)
+        return problem.load(given.path, within=given.within, **shared)
     text = given.text
     if text is None:
         text = read_standard()
@@ -240,6 +289,10 @@ def names(words: Any, option: str = "wrt") -> list[str] | None:
     return found or None
 
 
+#: Seconds after the limit at which a run ends that does not come back to Python, and between two signals until then.
+GRACE, AGAIN = 1.5, 0.2
+
+
 @contextmanager
 def heard(report: Report) -> Iterator[None]:
     """Warnings of the package are reported like those of the formula."""
@@ -263,23 +316,46 @@ def heard(report: Report) -> Iterator[None]:
 
 
 @contextmanager
-def limited(timeout: Any) -> Iterator[None]:
-    """Raises TapeError("limit") inside when the time is over."""
+def limited(timeout: Any, report: Report | None = None) -> Iterator[None]:
+    """Raises TapeError("limit") inside when the time is over.
+
+    The signal comes again until it has been heard: what raises inside a callback may be lost. Compiled code does not
+    listen to signals, so where it goes on for long a thread ends the process, with the same words and the same status.
+    """
     if timeout is None:
         yield
         return
     import signal
+    import threading
+
+    def fault() -> TapeError:
+        return TapeError("limit", f"the time limit of {timeout:g} s was reached first", hint="give it more: --timeout")
 
     def over(*_: object) -> None:
-        raise TapeError("limit", f"the time limit of {timeout:g} s was reached first", hint="give it more: --timeout")
+        raise fault()
 
+    done = threading.Event()
+
+    def end() -> None:
+        if not done.wait(timeout + GRACE) and report is not None:
+            code = fault().exit_code
+            try:
+                report.error(fault())
+                report.out.flush()
+            finally:
+                abandon()
+                os._exit(code)
+
+    if report is not None:
+        threading.Thread(target=end, daemon=True).start()
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, timeout)
+    signal.setitimer(signal.ITIMER_REAL, timeout, AGAIN)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+        done.set()
 
 
 def bug(error: BaseException) -> TapeError:

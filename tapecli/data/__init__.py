@@ -2,7 +2,8 @@
 
 `read` finds, opens and reads a data file of a formula in one go. Text is read by pyarrow where that is installed and
 the file is large, else by NumPy, and cell by cell where these are not sure; numbers and errors are the same. `files`
-opens, `text` cuts and assembles, `cells` says what is right, `fast` is quick about it, `arrays` reads `.npy`, `.npz`; what may be larger than memory stays in files, by `mapped`.
+opens, `text` cuts and assembles, `cells` says what is right, `fast` is quick about it, `arrays` reads `.npy`, `.npz`;
+what may be larger than memory stays in files, by `mapped`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,21 @@ def read(
     full = locate(path, folder, root)
     with open_below(full, os.path.realpath(root), path) as file:
         return _read(file, full, path, selectors, missing)
+
+
+def line_of(
+    path: str, folder: str, root: str, selectors: Sequence[tuple[str, Selector]], missing: str, index: int
+) -> int | None:
+    """The line of the file that row `index` (from 0) of what `read` gave begins on; None where there are no lines, or
+    the file is not what it was."""
+    if path.lower().endswith((".npy", ".npz")):
+        return None
+    try:
+        full = locate(path, folder, root)
+        with open_below(full, os.path.realpath(root), path) as file:
+            return text.line_of(file, full, path, selectors, missing == "drop", index)
+    except TapeError:
+        return None
 
 
 def load(path: str, shown: str, selectors: Sequence[tuple[str, Selector]], missing: str = "error") -> list[Array]:

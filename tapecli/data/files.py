@@ -94,9 +94,15 @@ def _failure(problem: OSError, shown: str) -> TapeError:
     return TapeError("file", f"`{shown}` cannot be read: {problem.strerror}")
 
 
+#: The files that were opened, as the system knows them: nothing is written over an input.
+opened: set[tuple[int, int]] = set()
+
+
 def _regular(descriptor: int, shown: str) -> BinaryIO:
-    mode = os.fstat(descriptor).st_mode
+    status = os.fstat(descriptor)
+    mode = status.st_mode
     if stat.S_ISREG(mode):
+        opened.add((status.st_dev, status.st_ino))
         return open(descriptor, "rb", buffering=0)
     os.close(descriptor)
     kind = next((kind for test, kind in _KINDS if test(mode)), "something else")

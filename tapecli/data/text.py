@@ -304,6 +304,30 @@ def load(
     return [_assemble(columns, each, shown if large else None) for each in taken], body.dropped
 
 
+def line_of(
+    file: BinaryIO, path: str, shown: str, selectors: Sequence[tuple[str, Selector]], drop: bool, index: int
+) -> int | None:
+    """The line that row `index` of the numbers begins on."""
+    delimiter = delimiter_of(path)
+    parts = chunks(file, shown, delimiter)
+    first = next(parts, None)
+    if first is None:
+        return None
+    wanted: list[Selector] = [name if selector is None else selector for name, selector in selectors]
+    head = header(first, delimiter, shown, wanted)
+    flat = [one for each in wanted for one in (each if isinstance(each, tuple) else [each])]
+    used = [position(head, one, shown) for one in flat if one is not None] or list(range(head.width))
+    body = Chunk(first.content[head.start :], head.line)
+    for chunk in (body, *parts):
+        for row in cells.rows(chunk.content.decode(), chunk.line, delimiter):
+            if (row.blank and head.width > 1) or (drop and any(not row.cells[k] for k in used if k < len(row.cells))):
+                continue
+            if index == 0:
+                return row.line
+            index -= 1
+    return None
+
+
 def _assemble(columns: dict[int, Array], taken: int | list[int], large: str | None) -> Array:
     if isinstance(taken, int):
         return columns[taken]

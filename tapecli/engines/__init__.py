@@ -23,11 +23,13 @@ NAMES = ("auto", "tape", "numpy", "native")
 
 
 class How(NamedTuple):
-    """How machine code is made and run: on how many threads at most (None: all cores), and whether the cache on disk
-    is used."""
+    """How machine code is made and run: on how many threads at most (None: all cores), whether the cache on disk is
+    used, and whether `auto` goes by the work alone and not by time and cache (`steady`), so that runs repeat to the
+    last bit."""
 
     threads: int | None = None
     cache: bool = True
+    steady: bool = False
 
 
 DEFAULT = How()

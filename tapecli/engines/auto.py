@@ -32,8 +32,9 @@ class Automatic:
         ahead = traced.seconds * runs
         if ahead > COMPILE:
             self._compile()
-        elif ahead > LOAD:
+        elif ahead > LOAD and not how.steady:
             self._compile(cached=True)
+        self._open = self._open and not how.steady
 
     traces = 1
 

@@ -11,6 +11,9 @@ import numpy as np
 from tapecli.core import Array, Shape
 from tapecli.graph import INPUT, LITERAL, Node, needed
 
+#: Ops whose results are views of their arguments.
+VIEWS = frozenset(("broadcast", "reshape", "slice", "transpose", "input"))
+
 
 class Program:
     """A graph as a list of calls on numbered slots. One program is run by one thread at a time: it owns its buffers.
@@ -35,6 +38,15 @@ class Program:
         self._entry = [None if node is None else slot.get(node.index) for node in inputs]
         self._result = [slot[node.index] for node in outputs]
         self._code, self.buffers = _schedule(order, outputs, slot, self.dtype)
+
+    @property
+    def memory(self) -> int:
+        """How many bytes a run takes, roughly: its buffers, and the results that have memory of their own."""
+        buffers = [call.keywords.get("out") for call, _, _ in self._code if isinstance(call, partial)]
+        seen: dict[int, int] = {id(buffer): buffer.nbytes for buffer in buffers if isinstance(buffer, np.ndarray)}
+        own = [node for node in needed(self.outputs) if node.op.name not in VIEWS]
+        rest: int = sum(node.size for node in own if not isinstance(node.op.kernel, np.ufunc))
+        return sum(seen.values()) + int(self.dtype.itemsize) * rest
 
     @property
     def steps(self) -> int:

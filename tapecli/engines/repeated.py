@@ -54,8 +54,9 @@ class Automatic:
         self._now: Repeated = Stepwise(Fixed(traced.program.run, 1, traced.program, "numpy"))
         self._open = len(traced.outputs[0].graph.nodes) <= NODES
         ahead = traced.seconds * steps
-        if ahead > LOAD:
+        if ahead > (COMPILE if how.steady else LOAD):
             self._compile(cached=ahead <= COMPILE)
+        self._open = self._open and not how.steady
 
     @property
     def engine(self) -> str:

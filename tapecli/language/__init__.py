@@ -9,10 +9,12 @@ from tapecli.language.elaborate import Context, Elaborator
 from tapecli.language.formula import Formula
 from tapecli.language.instructions import HANDLERS
 from tapecli.language.machine import Machine
-from tapecli.language.values import Scope
+from tapecli.language.recovery import first_of
+from tapecli.language.values import FollowUp, Scope
 from tapecli.syntax.code import Module
 from tapecli.syntax.lexer import decode
-from tapecli.syntax.parser import parse, parse_expression
+from tapecli.syntax.parser import parse_expression
+from tapecli.syntax.parser import read as parse
 
 
 def build(module: Module, context: Context) -> Formula:
@@ -32,7 +34,10 @@ def evaluate_expression(text: str, name: str, formula: Formula | None) -> Array:
         scope.values.update({entry.name: entry.node for entry in formula.inputs.values() if entry.value is not None})
         known = {entry.node: entry.value for entry in formula.inputs.values() if entry.value is not None}
         machine.known = known
-    node = machine.node(machine.run(parse_expression(source), scope), "a value")
+    try:
+        node = machine.node(machine.run(parse_expression(source), scope), "a value")
+    except FollowUp:
+        raise first_of(machine.errors) from None
     with np.errstate(all="ignore"):
         return np.asarray(replay([node], known, lambda value: value)[0], dtype=np.float64)
 

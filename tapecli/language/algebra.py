@@ -19,17 +19,14 @@ from tapecli.language.machine import Machine
 from tapecli.language.sweeps import full, joint, lift
 from tapecli.language.values import Axis, Swept
 from tapecli.ops import dense, linear
+from tapecli.syntax.code import taken
 
 # ---- how arguments are called -----------------------------------------------------------------------------------
 
-#: How many values an instruction takes off the stack; those not named here end the search for an argument's name.
-TAKES: dict[str, Callable[[Any], int]] = {
-    "num": lambda _: 0, "name": lambda _: 0, "str": lambda _: 0, "all": lambda _: 0, "comprehension": lambda _: 0,
-    "recur": lambda _: 0, "neg": lambda _: 1, "not": lambda _: 1, "transpose": lambda _: 1, "binary": lambda _: 2,
-    "and": lambda _: 2, "or": lambda _: 2, "compare": lambda relations: len(relations) + 1,
-    "call": lambda operand: operand[1] + len(operand[2]), "tuple": lambda count: count,
-    "vector": lambda count: count, "range": lambda stepped: 3 if stepped else 2, "index": lambda count: count + 1,
-}  # fmt: skip
+#: Instructions that leave one value made of those they take; any other ends the search for an argument's name.
+PLAIN = frozenset(
+    "num name str all comprehension recur neg not transpose binary and or compare call tuple vector range index".split()
+)
 #: Instructions whose place is the whole construct.
 WHOLE = {"name", "call", "transpose", "index", "vector"}
 ORDINALS = ("first", "second", "third", "fourth", "fifth")
@@ -65,10 +62,10 @@ def _begin(code: Sequence[Any], at: int) -> int | None:
     """The first instruction of the value that the instruction `at` leaves, or None where that is not plain to see."""
     wanted = 1
     while wanted:
-        takes = TAKES.get(code[at][0])
-        if takes is None:
+        opcode, operand, *_ = code[at]
+        if opcode not in PLAIN:
             return None
-        wanted += takes(code[at][1]) - 1
+        wanted += taken(opcode, operand) - 1
         at -= 1
     return at + 1
 
@@ -289,6 +286,7 @@ def _eye(m: Machine, n: Any) -> Any:
     size = m.whole(n, "the size of `eye`")
     if size < 0:
         raise m.error("value", f"the size of `eye` is not negative, and this is {size}", hint="eye(3)")
+    m.room((size, size), "this matrix")
     return m.graph.literal(np.eye(size))
 
 

@@ -117,7 +117,11 @@ def _shape(m: Machine, x: Any) -> Any:
 
 def _filled(value: float) -> Callable[..., Any]:
     def build(m: Machine, *sizes: Any) -> Any:
-        return m.graph.literal(np.full([m.whole(size, "a size") for size in sizes], value))
+        shape = [m.whole(size, "a size") for size in sizes]
+        if min(shape) < 0:
+            raise m.error("value", f"a size is not negative, and this is {min(shape)}")
+        m.room(shape, "this array")
+        return m.graph.literal(np.full(shape, value))
 
     return build
 
@@ -127,6 +131,7 @@ def _linspace(m: Machine, first: Any, last: Any, count: Any) -> Any:
     if n < 2:
         raise m.error("value", f"`linspace` needs 2 entries or more, and has {n}")
     first, last = m.node(first), m.node(last)
+    m.room((n,), "this array", 4)
     steps = m.graph.literal(np.arange(n) / (n - 1))
     return m.apply("add", m.apply("mul", first, 1.0 - steps.params["value"]), m.apply("mul", last, steps))
 

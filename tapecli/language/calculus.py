@@ -9,7 +9,7 @@ import numpy as np
 
 from tapecli import derive
 from tapecli.core import TABLE
-from tapecli.graph import Node, shape_text
+from tapecli.graph import Node, needed, shape_text
 from tapecli.language.machine import Machine
 from tapecli.language.sweeps import full
 from tapecli.language.values import Swept
@@ -50,6 +50,34 @@ def _scalar(m: Machine, y: Any, name: str, instead: str) -> Any:
 
 def _derivative(m: Machine, v: Any, x: Any) -> Any:
     """dv/dx of shape (shape of v) + (shape of x); inside a loop, at every point."""
+    _growing(m, v)
+    before = len(m.graph.nodes)
+    found = _derived(m, v, x)
+    m.derived += len(m.graph.nodes) - before
+    return found
+
+
+#: What a derivative adds to a graph, in operations for each that it is of: roughly, of a mixed formula.
+GROWTH = 4
+#: So many operations may derivatives add, whatever the text; beyond it, so many for each instruction of the text.
+FREE, EACH = 200_000, 40
+
+
+def _growing(m: Machine, v: Any) -> None:
+    """Refuses derivatives of derivatives of … before their graph is too large: each is several times its original."""
+    node = v.node if isinstance(v, Swept) else v
+    if m.derived + node.index < FREE // GROWTH:
+        return
+    more = GROWTH * len(needed([node]))
+    if m.derived + more > max(FREE, EACH * m.length):
+        raise m.error(
+            "limit",
+            f"this derivative adds about {more:,} operations, and derivatives have added {m.derived:,} so far",
+            hint="each derivative of a derivative is several times as long; take fewer, or of a shorter formula",
+        )
+
+
+def _derived(m: Machine, v: Any, x: Any) -> Any:
     if isinstance(v, Node) and isinstance(x, Node):
         found = derive.nodes_jacobian(v, x) if v.shape else derive.nodes_gradient(v, x)
         return m.graph.literal(np.zeros(v.shape + x.shape)) if found is None else found

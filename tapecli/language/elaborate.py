@@ -11,15 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tapecli.core import Array
-from tapecli.errors import Place, TapeError, nearest
-from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay, shape_text
+from tapecli.errors import MOST_ERRORS, Place, TapeError, nearest
+from tapecli.graph import INPUT, LITERAL, Graph, Node, replay, shape_text
 from tapecli.language import goals
 from tapecli.language.checks import free_names
 from tapecli.language.formula import Constraint, Expected, Formula, Goal, Input, Output
 from tapecli.language.functions import is_function, unknown_function
 from tapecli.language.instructions import HANDLERS, constant, parts, unknown_name
 from tapecli.language.machine import Machine
+from tapecli.language.recovery import first_of, note, pieces
 from tapecli.language.values import Broken, FollowUp, Frame, Function, Scope
+from tapecli.limits import Budget
 from tapecli.syntax import code as syntax
 
 
@@ -38,6 +40,7 @@ class Context(NamedTuple):
     schedule: Callable[[str, list[Any], dict[str, Any]], Any]
     seed: int
     tie: float
+    budget: Budget | None = None
 
 
 def binds(statement: syntax.Statement) -> tuple[str, ...]:
@@ -59,7 +62,7 @@ class Elaborator:
         self.source = module.source
         self.context = context
         self.given = context.given
-        self.machine = Machine(Graph(), module.source, HANDLERS)
+        self.machine = Machine(Graph(context.budget), module.source, HANDLERS)
         self.machine.options["tie"] = context.tie
         self.scope = Scope()
         self.inputs: dict[str, Input] = {}
@@ -71,7 +74,9 @@ class Elaborator:
         self.constraints: list[Constraint] = []
         self.points: dict[str, dict[str, Array]] = {}
         self.warnings: list[TapeError] = []
-        self.errors: list[TapeError] = []
+        self.errors = self.machine.errors
+        self.errors.extend(module.faults)
+        self.machine.lost = module.lost
         self._random: Any = None
         self._named: set[int] = set()
         bound = {name for statement in module.statements for name in binds(statement)}
@@ -84,9 +89,10 @@ class Elaborator:
         """The formula; raises the first error, with the others in its `more`."""
         for statement in self.module.statements:
             self.attempt(statement)
+            if len(self.errors) >= MOST_ERRORS or any(error.code == "limit" for error in self.errors):
+                break
         if self.errors:
-            first, *rest = self.errors
-            raise TapeError(first.code, first.message, place=first.place, hint=first.hint, label=first.label, more=rest)
+            raise first_of(self.errors)
         names = {name: value for name, value in self.scope.values.items() if isinstance(value, Node)}
         if not self.outputs and names:
             self._last_binding(names)
@@ -111,15 +117,51 @@ class Elaborator:
             self.outputs.append(Output(bound[-1], names[bound[-1]], self.places[bound[-1]]))
 
     def attempt(self, statement: syntax.Statement) -> None:
+        before = len(self.errors)
+        whole = False
         try:
             STATEMENTS[type(statement).__name__](self, statement)
+            whole = len(self.errors) == before
         except FollowUp:
-            self._break(statement)
+            pass
         except TapeError as error:
             if error.place is None:
                 error.place = self.place(statement.start, statement.end)
-            self.errors.append(error)
+            if error.code == "limit":
+                self.errors.append(error)
+            else:
+                note(self.machine, error)
+        if not whole:
+            self._further(statement)
             self._break(statement)
+
+    def _further(self, statement: syntax.Statement) -> None:
+        """The unknown names in those parts of a wrong statement that were not reached."""
+        if isinstance(statement, syntax.Define) or (isinstance(statement, syntax.Expect) and self.given):
+            return
+        own = getattr(statement, "code", None)  # elsewhere, schedules and draws may be called as well
+        for code in pieces(statement):
+            for name, start, end, called in free_names(code, ()):
+                if called and code is not own:
+                    continue
+                try:
+                    self._known(name, self.place(start, end), called)
+                except FollowUp:
+                    pass
+                except TapeError as error:
+                    note(self.machine, error)
+
+    def _known(self, name: str, place: Place, called: bool) -> None:
+        """Raises where nothing above binds a name that is used."""
+        m = self.machine
+        m.graph.here = place
+        if called:
+            if not is_function(m, self.scope, name):
+                if name in m.broken or name in m.lost:
+                    raise FollowUp
+                raise unknown_function(m, self.scope, name)
+        elif self.scope.value(name) is None and constant(m, name) is None:
+            raise unknown_name(m, Frame([], self.scope, self.source), name)
 
     def _break(self, statement: syntax.Statement) -> None:
         """Marks the names that a wrong statement was to bind: their uses are not reported again."""
@@ -144,7 +186,11 @@ class Elaborator:
         return self.evaluate(self.node(code, what))
 
     def evaluate(self, node: Node) -> Array:
+        literal = self.machine.constant(node)
+        if literal is not None:
+            return literal
         leaves = {leaf.node: leaf.value for leaf in self.inputs.values() if leaf.value is not None}
+        self.machine.afford(node)
         with np.errstate(all="ignore"):
             return np.asarray(replay([node], leaves, lambda value: value)[0], dtype=np.float64)
 
@@ -203,6 +249,7 @@ class Elaborator:
         sizes = tuple(self.machine.whole(self.value(code), "a size") for code in s.sizes)
         if any(n < 0 for n in sizes):
             raise TapeError("value", f"a size of `{s.name}` is negative", place=place)
+        self.machine.room(sizes, f"`{s.name}`", copies=3)
         value, node = self._start(s, sizes, place)
         if s.kind == "const" and node is not None and s.name not in self.given and not s.sizes and self._derived(node):
             self.bind(s.name, node, place)
@@ -248,7 +295,7 @@ class Elaborator:
 
     def _derived(self, node: Node) -> bool:
         """Whether a constant is made of others: it then follows them, and is no leaf."""
-        return any(leaf is self.inputs[name].node for name in self.inputs for leaf in needed([node]))
+        return not self.machine.is_constant(node)
 
     def _draw(self, name: str, args: list[Any], keys: dict[str, Any], sizes: tuple[int, ...]) -> Node | None:
         """`normal(mean, sd)` and `uniform(low, high)` as a start value, drawn from the run's seed."""
@@ -301,26 +348,29 @@ class Elaborator:
             raise TapeError(
                 "duplicate", f"the function `{s.name}` is defined twice", place=place, hint="choose another name"
             )
+        known = len(self.errors)
         for name, start, end, called in free_names(s.code, s.params):
-            self._check_free(s.name, name, self.place(start, end), called)
+            try:
+                self._check_free(s.name, name, self.place(start, end), called)
+            except TapeError as error:
+                note(self.machine, error)
+            except FollowUp:
+                self.machine.broken.add(s.name)
+        if len(self.errors) > known or s.name in self.machine.broken:
+            raise FollowUp
         scope = self.scope
         scope.functions[s.name] = Function(s.name, s.params, s.code, scope, self.source, place)
 
     def _check_free(self, function: str, name: str, place: Place, called: bool) -> None:
         """Refuses a function's use of a name that nothing above binds, before it is ever called."""
-        self.machine.graph.here = place
-        if called:
-            if name == function:
-                raise TapeError(
-                    "name",
-                    f"`{function}` calls itself",
-                    place=place,
-                    hint="functions do not recurse; fold and scan repeat",
-                )
-            if not is_function(self.machine, self.scope, name):
-                raise unknown_function(self.machine, self.scope, name)
-        elif self.scope.value(name) is None and constant(self.machine, name) is None:
-            raise unknown_name(self.machine, Frame([], self.scope, self.source), name)
+        if called and name == function:
+            raise TapeError(
+                "name",
+                f"`{function}` calls itself",
+                place=place,
+                hint="functions do not recurse; fold and scan repeat",
+            )
+        self._known(name, place, called)
 
     def output(self, s: syntax.Output) -> None:
         self.outputs.append(self.named_output(self.node(s.code, "an output"), s.code, s.start, s.end))
@@ -388,12 +438,16 @@ class Elaborator:
         left: Node | None = None
         right: Node | None = None
         fault: TapeError | None = None
+        before = len(self.errors)
         try:
             left, right = self._sides(s, place)
-        except TapeError as error:
+        except (TapeError, FollowUp) as error:
             if not self.given and not self.machine.used & set(at):
                 raise
-            fault = error
+            if isinstance(error, FollowUp) and len(self.errors) == before:
+                raise
+            fault = error if isinstance(error, TapeError) else first_of(self.errors[before:])
+            del self.errors[before:]
         relation = s.relation if right is not None else None
         self.expected.append(Expected(s.text, relation, left, right, within, at, fault, place))
 

@@ -47,7 +47,7 @@ def call(m: Machine, frame: Frame, name: str, args: list[Any], keys: dict[str, A
             return
         function = library(m).function(name)
     if function is None:
-        if name in m.broken:
+        if name in m.broken or name in m.lost:
             raise FollowUp
         m.stack.append(_otherwise(m, frame, name, args, keys))
         return
@@ -136,7 +136,7 @@ def library(m: Machine) -> Scope:
                 _library[statement.name] = (statement, source, Place(source, statement.start, statement.end))
         scope = m.options["library"] = Scope()
         for name, (statement, source, place) in _library.items():
-            scope.functions[name] = Function(name, statement.params, statement.code, scope, source, place)
+            scope.functions[name] = Function(name, statement.params, statement.code, scope, source, place, 1)
     return scope
 
 

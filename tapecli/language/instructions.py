@@ -63,8 +63,10 @@ def constant(m: Machine, name: str) -> Any:
     return m.graph.literal(values[name]) if name in values else None
 
 
-def unknown_name(m: Machine, frame: Frame, name: str) -> TapeError:
+def unknown_name(m: Machine, frame: Frame, name: str) -> TapeError | FollowUp:
     """The error for a name that nothing binds, with the nearest one that something does."""
+    if name in m.lost:
+        return FollowUp()
     close = nearest(name, frame.scope.names())
     if is_function(m, frame.scope, name):
         hint = f"`{name}` is a function: write {name}(…)"

@@ -16,7 +16,7 @@ from tapecli.core import TABLE, Array
 from tapecli.graph import Node
 from tapecli.language.machine import Machine
 from tapecli.language.sweeps import full, joint, lift, spread
-from tapecli.language.values import Axis, Frame, Range, Scope, Swept, SweptRange
+from tapecli.language.values import Axis, Frame, Range, Scope, Swept, SweptRange, length
 from tapecli.ops import reductions
 from tapecli.ops.linear import Index
 from tapecli.syntax.code import Clause, Code
@@ -46,7 +46,7 @@ class Loop:
         domain = self.run(clause.domain)
         if isinstance(domain, Range):
             values = domain.values
-            self._limit(len(values))
+            self._limit(length(values))
             axis = m.axis(len(values))
             numbers = np.arange(values.start, values.stop, values.step, dtype=np.float64)
             index: Any = Swept(m.graph.literal(numbers), (axis,))
@@ -60,11 +60,15 @@ class Loop:
             axis = m.axis(node.shape[0])
             index = Swept(node, (axis,))
             self.add(axis)
+        axis, known = index.axes[-1], m.number(index)
+        if known is not None and known.ndim == 1:
+            axis.name, axis.numbers = clause.index, known
         self.scope.values[clause.index] = index
 
     def _limit(self, count: int) -> None:
         if count > MAX_POINTS:
             raise self.m.error("limit", f"this loop has {count:,} points", hint="a loop is built as a whole array")
+        self.m.room((count,), f"a loop of {count:,} points", 3)
 
     def add(self, axis: Axis) -> None:
         self.axes.append(axis)

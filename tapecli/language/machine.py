@@ -7,7 +7,7 @@ in `instructions`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,13 +16,29 @@ from tapecli import ops  # noqa: F401  (fills the op table)
 from tapecli.core import TABLE, Array, Shape
 from tapecli.errors import Place, Source, TapeError
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay, shape_text
+from tapecli.language.recovery import recover, skipped
 from tapecli.language.sweeps import align, shifted
-from tapecli.language.values import Axis, Everything, Frame, Function, Range, Scope, Swept, SweptRange, Tuple
+from tapecli.language.values import (
+    Axis,
+    Broken,
+    Everything,
+    FollowUp,
+    Frame,
+    Function,
+    Range,
+    Scope,
+    Swept,
+    SweptRange,
+    Tuple,
+)
 from tapecli.rewrite import build
 from tapecli.syntax.code import Code
 
 #: How deep calls of user functions may go: each is a frame, so this guards memory, not Python's stack.
 MAX_CALLS = 100_000
+
+#: How many instructions one call may run, those of the functions that it calls among them.
+MAX_COST = 10_000_000
 
 #: what to do where something has to be known before anything runs
 MAKE = "make it of numbers, constants and data, not of variables"
@@ -50,29 +66,54 @@ class Machine:
         self.used: set[str] = set()
         #: functions whose definition was wrong
         self.broken: set[str] = set()
+        #: what was wrong so far, keys of what was told, and whether something broken may lie on the stack
+        self.errors: list[TapeError] = []
+        self.told: set[Any] = set()
+        #: words in statements that could not be read, which may have bound them
+        self.lost: frozenset[str] = frozenset()
+        self.wounded = False
+        #: how many instructions the text has, and how many operations derivatives have added
+        self.length = 0
+        self.derived = 0
         self._serial = 0
         self.options: dict[str, Any] = {"tie": 0.5, "draw": None, "schedule": None}
         self._numbers: dict[int, Array | None] = {}
+        self._constant = bytearray()
+        self._values: dict[int, Array] = {}
 
     # ---- running ----
 
     def run(self, code: Code, scope: Scope, source: Source | None = None) -> Any:
-        """The value that `code` leaves."""
+        """The value that `code` leaves.
+
+        What is wrong is noted in `errors`, and the rest of the code is run all the same; raises FollowUp where no value
+        is left then.
+        """
         base, depth = len(self.stack), len(self.frames)
         masks, opened = len(self.masks), len(self.open)
         self.frames.append(Frame(code, scope, source or self.source))
+        self.length += len(code)
         try:
             while len(self.frames) > depth:
                 frame = self.frames[-1]
                 if frame.at == len(frame.code):
                     self.frames.pop()
                     continue
-                opcode, operand, start, end = frame.code[frame.at]
+                opcode, operand, start, end = instruction = frame.code[frame.at]
                 frame.at += 1
                 if frame.source is self.source:
                     self.graph.here = Place(frame.source, start, end)
-                self.handlers[opcode](self, frame, operand)
-            return self.stack.pop()
+                if self.wounded and skipped(self, frame, instruction):
+                    continue
+                height = len(self.stack)
+                try:
+                    self.handlers[opcode](self, frame, operand)
+                except (TapeError, FollowUp) as fault:
+                    recover(self, fault, frame, instruction, height)
+            value = self.stack.pop()
+            if isinstance(value, Broken):
+                raise FollowUp
+            return value
         except BaseException:
             del self.stack[base:], self.frames[depth:]
             raise
@@ -99,6 +140,12 @@ class Machine:
                 "type",
                 f"`{function.name}` takes {count} argument{'s' * (count != 1)}, and has {len(args)}",
                 hint=f"it is defined as {function.name}({', '.join(function.params)})",
+            )
+        if function.cost > MAX_COST:
+            raise self.error(
+                "limit",
+                f"a call of `{function.name}` runs {function.cost:,} operations, as each call is written out",
+                hint="bind what is used twice to a name, and call once; fold and scan repeat",
             )
         if len(self.frames) > MAX_CALLS:
             raise self.error("limit", f"calls are nested more than {MAX_CALLS} deep")
@@ -200,9 +247,52 @@ class Machine:
 
     def literal(self, node: Any) -> float | None:
         """The number of a scalar that is made of literals alone, else None."""
-        if isinstance(node, Swept) or node.shape or any(leaf.op is INPUT for leaf in needed([node])):
+        if isinstance(node, Swept) or node.shape:
             return None
-        return float(self._compute(node))
+        found = self.constant(node)
+        return None if found is None else float(found)
+
+    def is_constant(self, node: Node) -> bool:
+        """Whether a node rests on literals alone. Asked of every node once, so that no chain is gone down twice."""
+        if node.graph is not self.graph:
+            return not any(leaf.op is INPUT for leaf in needed([node]))
+        constant, nodes = self._constant, self.graph.nodes
+        for one in nodes[len(constant) :]:
+            constant.append(one.op is not INPUT and all(constant[arg.index] for arg in one.args))
+        return bool(constant[node.index])
+
+    def constant(self, node: Node) -> Array | None:
+        """The numbers of a node that rests on literals alone, else None; those on the way to it are kept."""
+        if not self.is_constant(node):
+            return None
+        values = self._values
+        stack = [node]
+        with np.errstate(all="ignore"):
+            while stack:
+                top = stack[-1]
+                if top.index in values:
+                    stack.pop()
+                    continue
+                if top.op is LITERAL:
+                    values[top.index] = top.params["value"]
+                    continue
+                missing = [arg for arg in top.args if arg.index not in values]
+                if missing:
+                    stack.extend(missing)
+                    continue
+                self.room(top.shape, "this")
+                values[top.index] = np.asarray(top.op(*[values[arg.index] for arg in top.args], **top.params))
+        return values[node.index]
+
+    def room(self, shape: Iterable[int], what: str, copies: int = 2) -> None:
+        """Raises TapeError("limit") where an array that is made now does not fit into memory."""
+        if self.graph.budget is not None:
+            self.graph.budget.entries(shape, what, self.graph.here, copies)
+
+    def afford(self, node: Node) -> None:
+        """The same for all values on the way to a node."""
+        if self.graph.budget is not None:
+            self.room((sum(one.size for one in needed([node])),), "what has to be known before anything runs", 1)
 
     def number(self, value: Any) -> Array | None:
         """The numbers of a node, or of a value at all points of a loop, that rests on constants, data and literals
@@ -220,6 +310,7 @@ class Machine:
         return self._numbers[node.index]
 
     def _compute(self, node: Node) -> Array:
+        self.afford(node)
         with np.errstate(all="ignore"):
             return np.asarray(replay([node], self.known, lambda value: value)[0])
 

@@ -15,7 +15,7 @@ from tapecli.core import TABLE, Array, Shape
 from tapecli.graph import LITERAL, Node, dependents, needed, replay, shape_text
 from tapecli.language.machine import Machine
 from tapecli.language.sweeps import full, joint
-from tapecli.language.values import Axis, Frame, Range, Scope, Swept, Tuple
+from tapecli.language.values import Axis, Frame, Range, Scope, Swept, Tuple, length
 from tapecli.ops.linear import Index, reshape
 from tapecli.recur import Body, piece, steps
 
@@ -53,6 +53,8 @@ def recurrence(m: Machine, frame: Frame, operand: Any) -> Any:
         raise m.error(
             "type", f"`{index}` runs over a range that is known before anything runs", hint=f"for {index} in 1..n"
         )
+    count = length(span.values)
+    m.room((count,), f"a recurrence of {count:,} steps", 4)
     if len(span.values) == 0 and which == "scan":
         return _grouped([m.apply("reshape", m.graph.literal(np.zeros(0)), shape=(0, *s.shape)) for s in states])
     if len(span.values) == 0:

@@ -39,16 +39,34 @@ class Range:
         return range(self.first, self.last + (1 if self.step > 0 else -1), self.step)
 
 
+def length(values: range) -> int:
+    """The length of a range that may be longer than Python's `len` can say."""
+    return max(0, (values.stop - values.start + values.step - (1 if values.step > 0 else -1)) // values.step)
+
+
 class Axis:
     """What the index of a loop runs over: `count` points. Where its points depend on those of outer axes, `parents` has
     for each of these the position on it of every point; an axis then stands in for its parents."""
 
-    __slots__ = ("count", "parents", "serial")
+    __slots__ = ("count", "name", "numbers", "parents", "serial")
 
     def __init__(self, serial: int, count: int, parents: dict[Axis, Array] | None = None) -> None:
         self.serial = serial
+        #: what the index is called in the text, and its number at each point, once these are known
+        self.name = ""
+        self.numbers: Array | None = None
         self.count = count
         self.parents = parents or {}
+
+
+def labels(axis: Axis, point: int) -> dict[str, float]:
+    """What the indices are at a point of an axis: its own, and those of the axes that it stands in for."""
+    found: dict[str, float] = {}
+    for parent, where in axis.parents.items():
+        found |= labels(parent, int(where[point]))
+    if axis.name and axis.numbers is not None:
+        found[axis.name] = float(axis.numbers[point])
+    return found
 
 
 class Swept:
@@ -60,6 +78,8 @@ class Swept:
     def __init__(self, node: Node, axes: tuple[Axis, ...]) -> None:
         self.node = node
         self.axes = axes
+        if node.index not in node.graph.sweeps:
+            node.graph.sweeps[node.index] = axes
 
     @property
     def shape(self) -> Shape:
@@ -104,11 +124,20 @@ class FollowUp(Exception):
 class Function:
     """A user's function: its code, and the names it may use."""
 
-    __slots__ = ("code", "name", "params", "place", "scope", "source")
+    __slots__ = ("code", "cost", "name", "params", "place", "scope", "source")
 
     def __init__(
-        self, name: str, params: tuple[str, ...], code: Code, scope: Scope, source: Source, place: Place
+        self,
+        name: str,
+        params: tuple[str, ...],
+        code: Code,
+        scope: Scope,
+        source: Source,
+        place: Place,
+        cost: int | None = None,
     ) -> None:
+        #: how many instructions a call runs, those of the functions that it calls among them
+        self.cost = cost_of(code, scope) if cost is None else cost
         self.name = name
         self.params = params
         self.code = code
@@ -120,6 +149,26 @@ class Function:
     def differentiates(self) -> bool:
         """Whether its own code takes derivatives, perhaps to a parameter."""
         return any(opcode == "call" and operand[0] in DERIVATIVES for opcode, operand, _, _ in self.code)
+
+
+def cost_of(code: Code, scope: Scope) -> int:
+    """How many instructions code runs. Functions do not recurse, so this is known before anything runs."""
+    total, waiting, local = 0, [code], dict[str, int]()
+    while waiting:
+        piece = waiting.pop()
+        total += len(piece)
+        for opcode, operand, _, _ in piece:
+            if opcode == "call":
+                function = scope.function(operand[0])
+                total += local.get(operand[0], 0) if function is None else function.cost
+            elif opcode == "define":
+                local[operand[0]] = cost_of(operand[2], scope)
+            elif opcode == "comprehension":
+                _, body, clauses, conditions = operand
+                waiting += [body, *conditions, *(clause.domain for clause in clauses)]
+            elif opcode == "recur":
+                waiting += [*operand[2], operand[4], operand[5]]
+    return total
 
 
 class Scope:

@@ -21,7 +21,7 @@ import numpy as np
 
 from tapecli.core import Array
 from tapecli.errors import TapeError
-from tapecli.optimize.method import State
+from tapecli.optimize.method import ANY, State
 
 MAGIC = b"tapecli checkpoint 1\n"
 #: The part of a run's time that writing may take, where checkpoints cost more than the seconds between them allow.
@@ -240,6 +240,10 @@ class Keeper:
         self._due = time.monotonic() + every
         self._written: State | None = None
         self.fault: TapeError | None = None
+
+    def ahead(self, number: int) -> int:
+        """How many steps may pass before it is asked again; it goes by the time."""
+        return ANY if self.every else 1
 
     def __call__(self, state: State, best: State | None) -> None:
         if time.monotonic() >= self._due:

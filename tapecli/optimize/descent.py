@@ -53,6 +53,14 @@ class Descent(Frozen):
         slots = {name: array for name, array in memory.items() if name.startswith("slot/")}
         return self._at(target, state.step + 1, point, slots)
 
+    def stretch(
+        self, target: Target, state: State, best: State | None, count: int, tol: float | None, floor: float | None
+    ) -> tuple[State, State | None] | None:
+        """Many steps in one call of compiled code; see `tapecli.optimize.method`."""
+        if not _repeats(target):
+            return None
+        return Stretch(self, target, state).taken(best, count, tol, floor)
+
     def result(self, state: State) -> Point:
         averages = tuple(state.memory[f"average/{i}"] for i in range(len(state.x)) if f"average/{i}" in state.memory)
         return tuple(self.optimizer.finalize({"average": averages}, state.x))
@@ -60,6 +68,10 @@ class Descent(Frozen):
     def _at(self, target: Target, number: int, point: Point, slots: dict[str, Array]) -> State:
         """The state of step `number`, at `point` with `slots`."""
         count = len(point)
+        if _repeats(target):
+            memory = self.memory(slots, [*point, *slots.values()], count)
+            before = State(number - 1, point, math.inf, math.inf, number, memory)
+            return Stretch(self, target, before).taken(None, 1, None, None)[0]
         program = self._program(target, slots)
         value, norm, *after = program.run(*point, *slots.values(), number + 1.0)
         return State(number, point, float(value), float(norm), number + 1, self.memory(slots, after, count))
@@ -98,6 +110,75 @@ class Descent(Frozen):
             return [value, norm, *after, *[known[name] for name in layout]]
 
         return step
+
+
+def _repeats(target: Target) -> bool:
+    """Whether steps can be repeated in compiled code, at once or once that pays."""
+    return target.engine in ("native", "auto")
+
+
+class Stretch:
+    """Steps of a descent that are repeated without coming back: what is carried from step to step, and the step.
+
+    Beside the method's own state that is the best point so far. All of it is in the run's precision.
+    """
+
+    def __init__(self, method: Descent, target: Target, state: State) -> None:
+        self._method = method
+        self._target = target
+        self._state = state
+        self._layout = [name for name in state.memory if name.startswith("slot/")]
+        self._averages = [name for name in state.memory if name.startswith("average/")]
+        self._n = len(state.x)
+
+    def taken(
+        self, best: State | None, count: int, tol: float | None, floor: float | None
+    ) -> tuple[State, State | None]:
+        """Up to `count` steps on, and the best state then."""
+        state, n = self._state, self._n
+        known = state if best is None else best
+        own = [state.memory[f"next/{i}"] for i in range(n)] + [state.memory[name] for name in self._layout]
+        averages = [state.memory[name] for name in self._averages]
+        value = math.inf if best is None else best.value
+        record = [value, known.gradient_norm, float(known.step), *known.x]
+        ends = [math.nan if tol is None else tol, math.nan if floor is None else floor]
+        now = [*own, *averages, *ends, float(state.step), state.value, state.gradient_norm, *state.x, *record]
+        program = self._target.repeated(self._method, lambda: self._step, lambda: self._arguments(now))
+        after, done = program.run(now, count)
+        return self._read(after, done, best)
+
+    def _arguments(self, now: Sequence[Any]) -> list[Argument]:
+        return [Argument(f"carried {k}", np.shape(x), None) for k, x in enumerate(now)]
+
+    def _read(self, after: list[Array], done: int, best: State | None) -> tuple[State, State | None]:
+        n, m, a = self._n, len(self._layout), len(self._averages)
+        own, rest = after[: n + m + a], after[n + m + a + 2 :]
+        memory = {f"next/{i}": x for i, x in enumerate(own[:n])}
+        memory.update(zip((*self._layout, *self._averages), own[n:], strict=True))
+        number = self._state.step + done
+        state = State(number, tuple(rest[3 : 3 + n]), float(rest[1]), float(rest[2]), number + 1, memory)
+        value, norm, when, *point = rest[3 + n :]
+        if math.isinf(float(value)):
+            return state, best
+        return state, State(int(when), tuple(point), float(value), float(norm), int(when) + 1, {})
+
+    def _step(self, *values: Any) -> list[Any]:
+        """`(*carried) -> (*carried, stop)` on values of any kind."""
+        n, m, a = self._n, len(self._layout), len(self._averages)
+        params, slots, (tol, floor, *rest) = values[:n], values[n : n + m], values[n + m + a :]
+        number, (best_value, best_norm, best_number, *best) = rest[0], rest[3 + n :]
+        now = number + 1.0
+        value, norm, *after = self._method.function(self._target, self._layout)(*params, *slots, now + 1.0)
+        averages = [slots[self._layout.index(f"slot/{name}")] for name in self._averages]
+        finite = ops.equal(value - value, 0.0)
+        better = ops.logical_and(ops.less_equal(value, best_value), finite)
+        stop = ops.logical_not(ops.logical_and(finite, ops.equal(norm - norm, 0.0)))
+        stop = ops.logical_or(stop, ops.logical_or(ops.less_equal(norm, tol), ops.less_equal(value, floor)))
+        record = [
+            ops.where(better, new, old)
+            for new, old in zip((value, norm, now, *params), (best_value, best_norm, best_number, *best), strict=True)
+        ]
+        return [*after, *averages, tol, floor, now, value, norm, *params, *record, stop]
 
 
 def _kept(x: Any, low: Array | None, high: Array | None) -> Any:

@@ -18,7 +18,13 @@ from tapecli.optimize.target import Target
 #: By how much constraints may be violated at a point that counts as feasible.
 FEASIBLE = 1e-6
 
+#: How long steps that nobody looks at may take together, in seconds; and how many they are at first, and how much more
+#: each time at most.
+SPELL, FIRST, GROWTH = 0.05, 16, 8
+
 Hook = Callable[[State], None]
+#: `(target, state, best, count, tol, floor) -> (state, best)`; see `tapecli.optimize.method`.
+Stretch = Callable[[Target, State, State | None, int, float | None, float | None], tuple[State, State | None] | None]
 #: Is told of a state and of the best one so far.
 Keep = Callable[[State, State | None], None]
 
@@ -57,7 +63,11 @@ def run(
 
     `see` is told of every state, the start included, once its step is complete; `keep`, the hook of checkpoints, of the
     same. `state` (and `best`, the best one so far) go on with a run where one was stopped.
+
+    A hook may have a method `ahead(step)`: how many steps it can do without after this one. Where all of them can do
+    without, a method that has a `stretch` takes many steps at once, until it is time to look up.
     """
+    spell = Spell(method, target)
     deadline = math.inf if limits.timeout is None else time.monotonic() + limits.timeout
     reason: str | None = None
     with interrupts() as pending, np.errstate(all="ignore"):
@@ -73,13 +83,47 @@ def run(
                 reason = _stop(limits, state, deadline, pending)
                 if reason is not None:
                     break
-                state = method.step(target, state)
+                state, best = spell.onwards(state, best, limits, _ahead(limits, state, see, keep))
         except KeyboardInterrupt:
             if state is None:
                 raise
             reason = "interrupted"
     at = method.result(state) if reason == "steps" and state.step == limits.steps else state.x
     return Ending(reason, state, best, at)
+
+
+class Spell:
+    """Steps, one by one or as many at once as take about `SPELL` seconds."""
+
+    def __init__(self, method: Method, target: Target) -> None:
+        self._method = method
+        self._target = target
+        self._stretch: Stretch | None = getattr(method, "stretch", None)
+        self._pace = FIRST
+
+    def onwards(self, state: State, best: State | None, limits: Limits, count: int) -> tuple[State, State | None]:
+        """At most `count` steps on from a state; also the best state after them."""
+        if count > 1 and self._stretch is not None:
+            begin = time.monotonic()
+            taken = self._stretch(self._target, state, best, min(count, self._pace), limits.tol, limits.target)
+            if taken is not None:
+                share = (time.monotonic() - begin) / SPELL
+                self._pace = max(1, int(self._pace * min(GROWTH, 1.0 / max(share, 1e-9))))
+                return taken
+            self._stretch = None
+        return self._method.step(self._target, state), best
+
+
+def _ahead(limits: Limits, state: State, *hooks: Any) -> int:
+    """How many steps may be taken before anybody has to see one."""
+    count = limits.steps - state.step
+    if limits.evaluations is not None:
+        count = min(count, limits.evaluations - state.evaluations)
+    for hook in hooks:
+        if hook is not None:
+            ahead = getattr(hook, "ahead", None)
+            count = min(count, 1 if ahead is None else ahead(state.step))
+    return count
 
 
 def finite(state: State) -> bool:

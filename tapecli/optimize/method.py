@@ -9,6 +9,14 @@ A `Method` is a frozen value, its settings inside. It has
     result(state)         -> Point   what is handed out where the steps ran out: x, or an average where one is kept
     rate(step)            -> float   the learning rate of a step, for those who look on; None where there is none
 
+A method may also have
+
+    stretch(target, state, best, count, tol, floor) -> (state, best), or None where it cannot here
+
+which takes up to `count` steps at once, in compiled code. It ends early after a step whose numbers are not finite,
+whose gradient norm is `tol` or less or whose value is `floor` or less, and minds the best point on the way. The states
+are those that single steps would have given, to the last bit.
+
 `target` (a `Target`) is what is minimised: values and exact derivatives, compiled once and kept, with bounds. It holds
 no part of a run, so a run is its `State` alone.
 
@@ -40,6 +48,8 @@ from tapecli.optimize.target import Target
 
 Point: TypeAlias = tuple[Array, ...]
 
+#: As many steps as there may be.
+ANY = 1 << 62
 #: Why a run stopped, in the words of results; a state's `stop` counts through them, 0 being to go on.
 STOPS = (
     "",

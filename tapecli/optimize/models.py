@@ -223,8 +223,7 @@ class Curved:
         """The directions along which, up to rounding, the value has neither curvature nor slope."""
         greatest = np.max(np.abs(self.curvatures), initial=0.0)
         straight = (self.curvatures <= NOISE * greatest) & (self.curvatures >= -1e-9 * greatest)
-        quiet = np.abs(self.slopes) <= 1e-6 * np.max(np.abs(self.slopes), initial=0.0)
-        return np.asarray(straight & quiet)
+        return np.asarray(straight & (np.abs(self.slopes) <= 1e-6 * np.max(np.abs(self.slopes), initial=0.0)))
 
     def _out(self, p: Array) -> Array:
         step = np.zeros(self._size)

@@ -15,11 +15,13 @@ import numpy as np
 
 from tapecli import derive, engines, ops
 from tapecli.core import Array, shape_of
-from tapecli.engines import Argument, Compiled
+from tapecli.engines import DEFAULT, Argument, Compiled, How, Repeated
 from tapecli.tape import Recording
 
 #: Up to this many entries a Hessian is one program that writes it out; beyond, it is made of products.
 UNROLLED = 16
+#: How often each function of a target is run, or oftener.
+RUNS = 50
 
 
 class Residuals(NamedTuple):
@@ -59,12 +61,16 @@ class Target:
         residuals: Residuals | None = None,
         constraints: Constraints | None = None,
         held: Sequence[Array] = (),
+        how: How = DEFAULT,
         kinked: bool = False,
     ) -> None:
         self.function = function
         self.names = tuple(names)
         self.dtype = np.dtype(dtype)
         self.engine = engine
+        self.how = how
+        #: how many steps a run will have, as far as is known: whether compiling pays rests on it
+        self.planned = RUNS
         self.lower, self.upper = tuple(lower), tuple(upper)
         self.shapes = tuple(np.shape(x) for x in starts)
         self.sizes = tuple(math.prod(shape) for shape in self.shapes)
@@ -77,6 +83,7 @@ class Target:
         self.starts = tuple(self.split(np.clip(self.flat(starts), self.low, self.high)))
         self._programs: dict[Any, Compiled] = {}
         self._derived: dict[Any, Compiled] = {}
+        self._repeats: dict[Any, Repeated] = {}
         self._latest: dict[str, tuple[bytes, tuple[Array, Array]]] = {}
 
     def _ends(self, ends: Sequence[Array | None], none: float) -> Array:
@@ -98,12 +105,16 @@ class Target:
     @property
     def traces(self) -> int:
         """How often a function was traced."""
-        return sum(program.traces for program in [*self._programs.values(), *self._derived.values()])
+        every: list[Compiled | Repeated] = [*self._programs.values(), *self._derived.values(), *self._repeats.values()]
+        return sum(program.traces for program in every)
 
     def derived(self, function: Callable[..., Any], x: Array, held: Sequence[Array]) -> Target:
         """Another function of the same variables, and of arrays that are held: `function(*variables, *held)`. Its
         programs are kept here, so that other numbers for what is held cost no compilation."""
-        other = Target(function, self.names, self.split(x), self.lower, self.upper, self.dtype, self.engine, held=held)
+        lower, upper = self.lower, self.upper
+        other = Target(
+            function, self.names, self.split(x), lower, upper, self.dtype, self.engine, held=held, how=self.how
+        )
         other._programs = self._derived
         return other
 
@@ -113,7 +124,7 @@ class Target:
     def with_function(self, function: Callable[..., Any]) -> Target:
         """Another objective of the same variables, with programs of its own."""
         starts = self.starts
-        return Target(function, self.names, starts, self.lower, self.upper, self.dtype, self.engine)
+        return Target(function, self.names, starts, self.lower, self.upper, self.dtype, self.engine, how=self.how)
 
     # ---- points and vectors ----
 
@@ -142,8 +153,23 @@ class Target:
     ) -> Compiled:
         """The program of a function of this target, made when it is first asked for."""
         if key not in self._programs:
-            self._programs[key] = engines.compile(self.engine, make(), arguments(), self.dtype)
+            self._programs[key] = engines.compile(self.engine, make(), arguments(), self.dtype, RUNS, self.how)
         return self._programs[key]
+
+    def repeated(
+        self, key: Any, make: Callable[[], Callable[..., list[Any]]], arguments: Callable[[], Sequence[Argument]]
+    ) -> Repeated:
+        """The same of a step that is repeated on a state, about as often as is planned."""
+        if key not in self._repeats:
+            self._repeats[key] = engines.repeat(self.engine, make(), arguments(), self.dtype, self.planned, self.how)
+        return self._repeats[key]
+
+    @property
+    def used(self) -> str:
+        """The engine that ran last, as far as it is one."""
+        every: list[Compiled | Repeated] = [*self._programs.values(), *self._repeats.values()]
+        ran = [program.engine for program in every]
+        return "native" if "native" in ran else next(iter(ran), "numpy" if self.engine == "auto" else self.engine)
 
     def arguments(self, prefix: str = "") -> list[Argument]:
         """One argument for each variable, and for what is held."""

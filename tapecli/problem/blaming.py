@@ -13,6 +13,7 @@ from tapecli.errors import TapeError
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed
 from tapecli.ops.arithmetic import select
 from tapecli.problem import points
+from tapecli.problem.provenance import whereabouts
 from tapecli.problem.results import Derivatives, Evaluation
 
 if TYPE_CHECKING:
@@ -20,23 +21,39 @@ if TYPE_CHECKING:
 
 
 def blame(problem: Problem, result: Evaluation | Derivatives) -> TapeError:
-    """The error that tells where a result's first number that is not finite comes from."""
+    """The error that tells where the numbers of a result that are not finite come from; where they come from several
+    places, the others stand in its `more`."""
     at = points.checked(problem.formula, result.at)
     if isinstance(result, Evaluation):
-        for name, value in result.values.items():
-            if not np.all(np.isfinite(value)):
-                return _of_value(problem, at, problem._output(name)[1], f"`{name}`", value)
-        raise AssertionError("every value is finite")
+        return _joined(
+            [
+                _of_value(problem, at, problem._output(name)[1], f"`{name}`", value)
+                for name, value in result.values.items()
+                if not np.all(np.isfinite(value))
+            ]
+        )
     node = problem._output(result.of)[1]
     if not np.all(np.isfinite(result.value)):
         return _of_value(problem, at, node, f"`{result.of}`", result.value)
     return _of_derivative(problem, at, node, result)
 
 
+def _joined(errors: list[TapeError]) -> TapeError:
+    """The first of some errors, with those that have another place in its `more`."""
+    kept: dict[object, TapeError] = {}
+    for error in errors:
+        place = error.place
+        kept.setdefault(None if place is None else (place.start, place.end), error)
+    first, *rest = kept.values()
+    first.more = tuple(rest)
+    return first
+
+
 def _of_value(problem: Problem, at: Mapping[str, Array], node: Node, what: str, value: Array) -> TapeError:
     leaves = problem.runner.leaves()
     given = dict(zip([leaf for _, leaf in leaves], problem.runner.arrays(leaves, at), strict=True))
-    return _told(f"{what} is {_kind(value)}", *_culprit(node, given, problem.dtype))
+    env = _run([node], given, problem.dtype)
+    return _told(problem, f"{what} is {_kind(value)}", _culprit(node, env), env)
 
 
 def _of_derivative(problem: Problem, at: Mapping[str, Array], node: Node, result: Derivatives) -> TapeError:
@@ -55,12 +72,17 @@ def _of_derivative(problem: Problem, at: Mapping[str, Array], node: Node, result
     ]
     given = dict(zip(inputs, problem.runner.arrays(leaves, at), strict=True))
     env = _run(outputs, given, problem.dtype)
+    found = []
     for i, output in enumerate(outputs[1:]):
         value = env[output.index]
         if not np.all(np.isfinite(value)):
             which = "derivative" if i < len(names) else "second derivative"
             name = names[i] if i < len(names) else names[(i - len(names)) % len(names)]
-            return _told(f"the {which} to `{name}` is {_kind(value)}", *_culprit(output, given, problem.dtype, env))
+            culprit = _culprit(output, env)
+            stage = _stage(culprit, outputs, len(names))
+            found.append(_told(problem, f"the {which} to `{name}` is {_kind(value)}", culprit, env, stage))
+    if found:
+        return _joined(found)
     return TapeError("nonfinite", f"a derivative of `{result.of}` is not finite")
 
 
@@ -76,11 +98,8 @@ def _run(outputs: Sequence[Node], given: Mapping[Node, Array], dtype: Any) -> di
     return env
 
 
-def _culprit(
-    node: Node, given: Mapping[Node, Array], dtype: Any, env: dict[int, Array] | None = None
-) -> tuple[Node, list[Array], Array]:
+def _culprit(node: Node, env: dict[int, Array]) -> Node:
     """Down from a node that is not finite to the first operation that made it so of finite arguments."""
-    env = env if env is not None else _run([node], given, dtype)
     while True:
         args = list(node.args)
         if node.op is select:
@@ -89,21 +108,33 @@ def _culprit(
             args = taken
         worse = [arg for arg in args if not np.all(np.isfinite(env[arg.index])) and arg.op is not LITERAL]
         if not worse:
-            return node, [env[arg.index] for arg in node.args], env[node.index]
+            return node
         node = worse[0]
 
 
-def _told(what: str, node: Node, args: list[Array], value: Array) -> TapeError:
+def _stage(culprit: Node, outputs: Sequence[Node], count: int) -> str:
+    """Whether the operation belongs to the value, to the gradient or to the second derivative alone."""
+    if any(node is culprit for node in needed(outputs[:1])):
+        return "in the value"
+    if any(node is culprit for node in needed(outputs[: 1 + count])):
+        return "in the gradient"
+    return "in the second derivative"
+
+
+def _told(problem: Problem, what: str, node: Node, env: dict[int, Array], stage: str = "") -> TapeError:
     text = node.place.text if node.place is not None else node.op.name
-    if node.op is INPUT:
-        return TapeError("nonfinite", f"{what}: `{node.params['name']}` itself is {_kind(value)}", place=node.place)
+    value = env[node.index]
     where = _first_entry(value)
-    inputs = ", ".join(_entry(arg, value, where) for arg in args)
+    at = "".join(f", {part}" for part in [*whereabouts(problem, node, where), stage] if part)
+    if node.op is INPUT:
+        message = f"{what}: `{node.params['name']}` itself is {_kind(value)}{at}"
+        return TapeError("nonfinite", message, place=node.place)
+    inputs = ", ".join(_entry(env[arg.index], value, where) for arg in node.args)
     which = f" (entry {where + 1})" if value.ndim else ""
     short = text if len(text) <= 40 else node.op.name
     return TapeError(
         "nonfinite",
-        f"{what}: `{node.op.name}` of {inputs}{which} made it so first",
+        f"{what}: `{node.op.name}` of {inputs}{which} made it so first{at}",
         place=node.place,
         label=f"`{short}` is where it begins",
         hint="keep the argument inside the operation's domain, or choose another branch there with `if`",

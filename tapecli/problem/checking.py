@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy as np
 from tapecli import derive, engines
 from tapecli.core import Array
 from tapecli.engines import Argument
+from tapecli.errors import Place
 from tapecli.graph import INPUT, LITERAL, Node, needed, replay
 from tapecli.language.formula import Expected
 from tapecli.ops.arithmetic import stop
 from tapecli.problem import numeric
-from tapecli.problem.results import Check, DerivativeCheck, Expectation
-from tapecli.problem.running import Runner
+from tapecli.problem.results import Check, DerivativeCheck, Expectation, Worst
+from tapecli.problem.running import PATIENCE, Runner
+from tapecli.problem.updating import statements, value_place
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
@@ -63,7 +66,30 @@ def _expectation(problem: Problem, at: Mapping[str, Array], i: int) -> Expectati
     sides = [side for side in (e.left, e.right) if side is not None]
     values = [np.asarray(value) for value in _values(problem, at, sides)]
     got, wanted = values[0], values[1] if len(values) > 1 else None
-    return Expectation(e.place.line, e.text, _holds(e, got, wanted), got, wanted, e.place)
+    within = WITHIN if e.within is None else e.within
+    worst = _worst(got, wanted, within) if e.relation in ("==", "!=") and wanted is not None else None
+    stretch = value_place(next(islice(statements(problem), i, None)).right)
+    place = None if stretch is None or wanted is None else Place(problem.source, *stretch)
+    ok = _holds(e, got, wanted)
+    return Expectation(e.place.line, e.text, ok, got, wanted, e.place, e.relation, worst, place)
+
+
+def _worst(got: Array, wanted: Array, within: float) -> Worst | None:
+    """The entry that is furthest off, by its tolerance."""
+    got, wanted = np.broadcast_arrays(got, wanted)
+    if not got.size:
+        return None
+    with np.errstate(all="ignore"):
+        distance = np.abs(got - wanted).astype(np.float64)
+        allowed = within * np.where(wanted == 0, 1.0, np.abs(wanted)).astype(np.float64)
+        close = np.asarray(_close(got, wanted, within))
+        ratio = distance / np.maximum(allowed, 1e-300)
+        ratio = np.where(close, np.minimum(ratio, 1.0), np.maximum(ratio, 1.0))
+        ratio = np.where(np.isnan(ratio), np.where(close, 0.0, np.inf), ratio)
+    k = int(np.argmax(ratio))
+    index = tuple(int(i) + 1 for i in np.unravel_index(k, got.shape)) if got.shape else ()
+    d, a, w = float(distance.reshape(-1)[k]), float(allowed.reshape(-1)[k]), float(wanted.reshape(-1)[k])
+    return Worst(index, d, d / abs(w) if w else None, a, int(np.count_nonzero(~close)), got.size)
 
 
 def _holds(e: Expected, got: Array, wanted: Array | None) -> bool:
@@ -112,14 +138,14 @@ def _derivatives(problem: Problem, at: Mapping[str, Array], node: Node, names: l
         return replay([node], given, np.dtype(problem.dtype).type)[0]
 
     arguments = [Argument(name, leaf.shape, None) for name, leaf in leaves]
-    value = engines.compile("tape", lambda *xs: [still(*xs)], arguments, problem.dtype).run
-    slopes = engines.compile("tape", derive.gradient(still, wrt), arguments, problem.dtype).run
+    size = sum(arrays[i].size for i in wrt)
+    value = _often(lambda *xs: [still(*xs)], arguments, problem.dtype, min(size, ENTRIES * len(wrt)))
     analytic = (
         problem.dtype == "float64"
         and bool(np.isfinite(value(*arrays)[0]))  # outside its domain a function may be complex, and have a derivative
         and all(n.op.complex is not None or n.op in (INPUT, LITERAL) for n in needed([node], held) if n not in held)
     )
-    small = sum(arrays[i].size for i in wrt) <= ENTRIES
+    small = size <= ENTRIES
     kind = "hessian" if small else "gradient"
     exact = engines.compile("tape", getattr(derive, kind)(f, wrt), arguments, problem.dtype).run(*arrays)[1:]
     lost = _lost(problem, at, node, names, kind, exact)
@@ -127,12 +153,36 @@ def _derivatives(problem: Problem, at: Mapping[str, Array], node: Node, names: l
     for i, g, loss in zip(wrt, exact, lost, strict=False):
         found.append(_first(problem, value, held if analytic else None, arrays, i, leaves[i][0], g, loss))
     if small:
+        slopes = _Slopes(_often(derive.gradient(still, wrt), arguments, problem.dtype, size), arrays)
         blocks = list(zip(exact[len(wrt) :], lost[len(wrt) :], strict=True))
         for r in range(len(wrt)):
             for c in range(r, len(wrt)):
                 pair = f"{names[r]},{names[c]}" if r != c else names[r]
-                found.append(_second(problem, slopes, arrays, (r, wrt[c]), pair, *blocks[r * len(wrt) + c]))
+                found.append(_second(problem, slopes, (r, wrt[c]), pair, *blocks[r * len(wrt) + c]))
     return found
+
+
+def _often(f: Any, arguments: list[Argument], dtype: str, entries: int) -> Any:
+    """`f` made to run two times for each step of the numerical derivatives to so many entries."""
+    runs = 2 * numeric.STEPS * entries
+    compiled = engines.compile("auto" if runs > PATIENCE else "tape", f, arguments, dtype, runs)
+    return lambda *xs: compiled.run(*xs)  # what runs it may change on the way
+
+
+class _Slopes:
+    """The gradient at points where one entry of one array is moved. Each such point is computed once, for all the
+    entries of the gradient that are derived there."""
+
+    def __init__(self, gradient: Any, arrays: list[Array]) -> None:
+        self._gradient = gradient
+        self.arrays = arrays
+        self._found: dict[tuple[int, int, float], list[Array]] = {}
+
+    def __call__(self, i: int, k: int, z: Array) -> list[Array]:
+        key = i, k, float(z)
+        if key not in self._found:
+            self._found[key] = self._gradient(*_moved(self.arrays, i, k, z))[1:]
+        return self._found[key]
 
 
 def _lost(
@@ -216,8 +266,7 @@ def _complex(problem: Problem, held: Mapping[Node, Array], arrays: list[Array], 
 
 def _second(
     problem: Problem,
-    gradient: Any,
-    arrays: list[Array],
+    slopes: _Slopes,
     at: tuple[int, int],
     name: str,
     block: Array,
@@ -225,36 +274,38 @@ def _second(
 ) -> DerivativeCheck:
     row, column = at
     worst: DerivativeCheck | None = None
-    width = arrays[column].size
-    for flat in range(block.size):
-        j, k = divmod(flat, width)
-        mine = float(block.reshape(-1)[flat])
-        x = float(arrays[column].reshape(-1)[k])
+    moved = slopes.arrays[column]
+    across = moved.size
+    for k in range(across):
+        x = float(moved.reshape(-1)[k])
+        for j in range(block.size // across):
 
-        def slope(z: Array, j: int = j, k: int = k) -> Any:
-            return gradient(*_moved(arrays, column, k, z))[1 + row].reshape(-1)[j]
+            def slope(z: Array, j: int = j, k: int = k) -> Any:
+                return slopes(column, k, z)[row].reshape(-1)[j]
 
-        estimate = numeric.central(slope, x, arrays[column].dtype)
-        worst = _worse(worst, _judged(problem, name, 2, mine, estimate, float(lost.reshape(-1)[flat])))
+            mine = float(block.reshape(-1, across)[j, k])
+            estimate = numeric.central(slope, x, moved.dtype)
+            worst = _worse(worst, _judged(problem, name, 2, mine, estimate, float(lost.reshape(-1, across)[j, k])))
     return worst or DerivativeCheck(name, 2, True, 0.0, 0.0, 0.0, "central")
 
 
 def _judged(
     problem: Problem, name: str, order: int, mine: float, estimate: numeric.Estimate, lost: float
 ) -> DerivativeCheck:
-    """One derivative beside its estimate. An estimate so uncertain that it says nothing fails nothing, but a derivative
-    that is not finite where the estimate is does."""
+    """One derivative beside its estimate. An estimate so uncertain that it says nothing decides nothing, but a
+    derivative that is not finite where the estimate is has failed."""
     scale = max(abs(mine), abs(estimate.value), 1e-300)
     if not np.isfinite(mine):
-        return DerivativeCheck(
-            name, order, not np.isfinite(estimate.value), mine, estimate.value, float("inf"), estimate.method
-        )
+        ok = not np.isfinite(estimate.value)  # then neither is evidence of anything
+        return DerivativeCheck(name, order, ok, mine, estimate.value, float("inf"), estimate.method, not ok)
     distance = abs(mine - estimate.value)
     error = distance / scale if np.isfinite(distance) else float("inf")
     allowed = TOLERANCE[problem.dtype] * scale + 5.0 * min(estimate.uncertainty, 1e-2 * max(scale, 1.0))
     allowed += 2.0 * (lost if lost < 1e-2 * scale else 1e-2 * scale)
-    ok = bool(distance <= allowed or estimate.uncertainty > UNDECIDED * scale)
-    return DerivativeCheck(name, order, ok, mine, estimate.value, error if distance > 0 else 0.0, estimate.method)
+    held = bool(distance <= allowed)
+    decided = held or bool(estimate.uncertainty <= UNDECIDED * scale)
+    error = error if distance > 0 or not decided else 0.0
+    return DerivativeCheck(name, order, held or not decided, mine, estimate.value, error, estimate.method, decided)
 
 
 def _at_kink(f: Callable[[Array], Any], x: float, mine: float, dtype: Any) -> bool:
@@ -270,6 +321,9 @@ def _at_kink(f: Callable[[Array], Any], x: float, mine: float, dtype: Any) -> bo
 
 
 def _worse(one: DerivativeCheck | None, two: DerivativeCheck) -> DerivativeCheck:
-    if one is None or (one.ok and not two.ok):
+    if one is None:
         return two
-    return two if two.ok == one.ok and two.error > one.error else one
+    first, second = (one.ok, one.decided), (two.ok, two.decided)
+    if first != second:
+        return min((one, two), key=lambda d: (d.ok, d.decided))
+    return two if two.error > one.error else one

@@ -22,6 +22,7 @@ from tapecli.problem.settings import Settings
 if TYPE_CHECKING:
     from tapecli.problem.flat import Flat
     from tapecli.problem.sparse import Coordinates
+    from tapecli.problem.updating import Update
 
 #: What to do instead of a gradient.
 OF_ARRAYS = "use the Jacobian for arrays, or sum the output"
@@ -143,7 +144,10 @@ class Problem:
 
         tie = 1.0 if self._settings.kink == "tf" else 0.5
         return language.build(
-            self._module, language.Context(given, self._settings.free, self._load, schedule, self._settings.seed, tie)
+            self._module,
+            language.Context(
+                given, self._settings.free, self._load, schedule, self._settings.seed, tie, self._settings.budget
+            ),
         )
 
     def _load(self, path: str, columns: tuple[Any, ...], place: Place) -> list[Array]:
@@ -162,6 +166,19 @@ class Problem:
                 what = f"{found.dropped} row{'s' * (found.dropped != 1)} of `{path}` with an empty cell left out"
                 self._notes.append(TapeError("data", what, place=place))
         return self._data[key]
+
+    def row_of(self, name: str, index: int) -> str | None:
+        """What a row of a column of data is called: `row 17 of runs.csv (line 19)`; `index` counts from 0."""
+        from tapecli import data
+        from tapecli.syntax.code import Data
+
+        s = self._settings
+        for statement in self._module.statements:
+            if isinstance(statement, Data) and any(column.name == name for column in statement.columns):
+                selectors = [(column.name, column.selector) for column in statement.columns]
+                line = data.line_of(statement.path, s.folder, s.data_root, selectors, s.missing, index)
+                return f"row {index + 1} of {statement.path}" + ("" if line is None else f" (line {line})")
+        return None
 
     def _with(self, at: Mapping[str, Array]) -> Problem:
         """This problem, or the one that is built anew where `at` changes what shapes rest on."""
@@ -257,9 +274,11 @@ class Problem:
             return [Argument(name, node.shape, None) for name, node in leaves]
 
         key = ("value", *[node.index for node in nodes])
+        self.runner.afford("value", nodes)
         compiled, engine = self.runner.compile(
             key, lambda: self.runner.function(nodes, [node for _, node in leaves]), arguments
         )
+        self.runner.allow(compiled)
         values = compiled.run(*self.runner.arrays(leaves, point))
         return Evaluation(
             self._shown(point),
@@ -409,7 +428,19 @@ class Problem:
     def compile(self, engine: str = "native", dtype: str | None = None) -> Problem:
         """The same problem on another engine: its functions are traced once each; `traces` counts."""
         s = self._settings
-        settings = Settings(dtype or s.dtype, engine, s.folder, s.data_root, s.seed, s.kink, s.missing, s.free, *s.how)
+        settings = Settings(
+            dtype or s.dtype,
+            engine,
+            s.folder,
+            s.data_root,
+            s.seed,
+            s.kink,
+            s.missing,
+            s.free,
+            s.how.threads,
+            s.how.cache,
+        )
+        settings.budget = s.budget
         return Problem(self._module, settings)
 
     def flat(self, *, at: Values | None = None, of: str | None = None) -> Flat:
@@ -482,6 +513,12 @@ class Problem:
         from tapecli.problem.checking import check
 
         return check(*self._placed(at))
+
+    def updated(self, check: Check) -> Update:
+        """The file's text with the expectations that failed rewritten to what `check` got, and what was changed."""
+        from tapecli.problem.updating import updated
+
+        return updated(self, check)
 
     def blame(self, result: Evaluation | Derivatives) -> TapeError:
         """Which operation first made a result not finite, and where it stands."""

@@ -130,9 +130,10 @@ def _from_several(
     assert goal is not None
 
     def once(start: dict[str, Array], left: float | None) -> Minimum:
+        begin = time.perf_counter()
         target = target_of(problem, start, 1.0, asked.loss, asked.loss_scale)
         run = run_of(problem, start, target, 1.0, method, steps, tol, {}, None, left, how._replace(starts=1))
-        return told(problem, start, run, 1.0)
+        return told(problem, start, run, 1.0)._replace(seconds=time.perf_counter() - begin)
 
     return runs.from_several(problem, at, goal, how, timeout, once, callback)
 

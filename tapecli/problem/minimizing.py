@@ -113,7 +113,7 @@ def told(problem: Problem, at: Mapping[str, Array], run: Run, sign: float) -> Mi
         best_at=dict(zip(names, best.x, strict=True)),
         traces=run.target.traces,
         dtype=problem.dtype,
-        engine=run.target.engine,
+        engine=run.target.used,
         chosen=run.why,
         evidence=run.evidence,
         violation=run.end.violation if run.target.constraints is not None else None,
@@ -148,6 +148,7 @@ def run_of(
     methods.check(chosen, target)
     limits = _limits(goal.settings, steps, tol, timeout, STEPS if methods.is_first_order(chosen.name) else OTHERS)
     chosen, limits = runs.prepared(problem, at, goal, chosen, limits, how, steps is not None)
+    target.planned = limits.steps
 
     def told(state: State) -> Step:
         point = dict(zip(target.names, state.x, strict=True))

@@ -9,6 +9,9 @@ import numpy as np
 
 from tapecli.core import Array
 
+#: How many steps a central difference tries; each takes two values.
+STEPS = 8
+
 Scalar = Callable[[Array], Any]
 
 
@@ -31,7 +34,7 @@ def central(f: Scalar, x: float, dtype: Any) -> Estimate:
     step = eps**0.2 * max(abs(x), 1e-2)
     best = Estimate(float("nan"), float("inf"), "central")
     previous: list[float] = []
-    for k in range(8):
+    for k in range(STEPS):
         h = float(np.asarray(step / 2**k, dtype=dtype))
         high, low = np.asarray(x + h, dtype=dtype), np.asarray(x - h, dtype=dtype)
         width = float(high) - float(low)

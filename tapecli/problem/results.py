@@ -173,8 +173,22 @@ STOP_REASONS: dict[str, str] = {
 }
 
 
+class Worst(NamedTuple):
+    """Where two sides that should be equal differ most, measured by what they may differ: the entry (from 1, empty for
+    a number), the difference, that over the wanted value where it is not 0, and the tolerance there; `beyond` of `size`
+    entries differ by more than theirs."""
+
+    entry: tuple[int, ...]
+    difference: float
+    relative: float | None
+    tolerance: float
+    beyond: int
+    size: int
+
+
 class Expectation(NamedTuple):
-    """One `expect` line and what became of it."""
+    """One `expect` line and what became of it. `worst` is there where `==` or `!=` compares; `value_place` is where
+    the value that it wants stands, where that is an expression of its own."""
 
     line: int
     text: str
@@ -182,10 +196,14 @@ class Expectation(NamedTuple):
     got: Any
     wanted: Any
     place: Any
+    relation: str | None = None
+    worst: Worst | None = None
+    value_place: Any = None
 
 
 class DerivativeCheck(NamedTuple):
-    """One derivative beside its independent numerical estimate; `error` is relative to the derivative's scale."""
+    """One derivative beside its independent numerical estimate; `error` is relative to the derivative's scale. Where
+    the estimate is too uncertain to judge by, `decided` is false, and `ok` is true for want of evidence against it."""
 
     wrt: str
     order: int
@@ -194,10 +212,11 @@ class DerivativeCheck(NamedTuple):
     numerical: Any
     error: float
     method: str
+    decided: bool = True
 
 
 class Check(NamedTuple):
-    """What `check` found: `ok` where every expectation and every derivative held."""
+    """What `check` found: `ok` where every expectation held and no derivative failed."""
 
     of: str | None
     at: dict[str, Array]
@@ -209,3 +228,8 @@ class Check(NamedTuple):
     @property
     def ok(self) -> bool:
         return all(e.ok for e in self.expectations) and all(d.ok for d in self.derivatives)
+
+    @property
+    def undecided(self) -> int:
+        """How many derivatives nothing can be said of."""
+        return sum(not d.decided for d in self.derivatives)

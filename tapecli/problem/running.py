@@ -11,7 +11,7 @@ from tapecli import derive, engines
 from tapecli.core import Array
 from tapecli.engines import DEFAULT, Argument, Compiled, How
 from tapecli.errors import TapeError
-from tapecli.graph import Node, replay
+from tapecli.graph import Node, needed, replay
 from tapecli.language.formula import Formula
 from tapecli.tape import number_of
 
@@ -19,6 +19,8 @@ from tapecli.tape import number_of
 PATIENCE = 4
 #: Above this many variables a traced Hessian is made of products with unit vectors, not written out.
 UNROLLED = 16
+#: How much the tape of a derivative takes, in tapes of the value.
+WAYS = {"gradient": 2, "jacobian": 2, "hessian": 4, "hvp": 4}
 #: A formula with more entries than this in all its nodes is traced at its first run.
 LARGE = 4_000_000
 
@@ -104,6 +106,29 @@ class Runner:
         compiled = self._compiled[key, engine]
         return compiled, compiled.engine
 
+    def afford(self, kind: str, outputs: Sequence[Node], size: int = 0) -> None:
+        """Raises TapeError("limit") where the results, or all values on a tape, are more than memory may hold. `size`
+        is the number of entries that derivatives are taken to."""
+        budget = self.formula.graph.budget
+        if budget is None:
+            return
+        width = np.dtype(self.dtype).itemsize
+        many = {"gradient": size, "hessian": size * size, "jacobian": size * sum(node.size for node in outputs)}
+        results = width * many.get(kind, size)
+        if not budget.allows(results):
+            budget.ask(results, f"a {kind} of {many.get(kind, size):,} entries", outputs[0].place)
+        if self.engine != "tape" and (self.engine != "auto" or self._large()):
+            return
+        taped = width * sum(node.size for node in needed(outputs)) * WAYS.get(kind, 1)
+        if not budget.allows(taped):
+            budget.ask(taped, f"the tape of this {kind}", outputs[0].place)
+
+    def allow(self, compiled: Compiled) -> None:
+        """The same for the memory of a traced program, which has not been touched yet."""
+        budget, memory = self.formula.graph.budget, getattr(compiled.program, "memory", 0)
+        if budget is not None and not budget.allows(memory):
+            budget.ask(memory, "the program of this formula")
+
     def _large(self) -> bool:
         """Whether one run is so much work that tracing pays at once."""
         if self._entries is None:
@@ -131,7 +156,10 @@ class Runner:
                 along if kind in ("hvp", "jvp") else []
             )
 
+        sizes = [self.formula.names[name].size for name in names]
+        self.afford(kind, [output], sum(sizes))
         compiled, engine = self.compile((kind, output.index, tuple(wrt)), make, arguments)
+        self.allow(compiled)
         return compiled.run(*self.arrays(leaves, at), *extra), engine
 
     def by_products(

@@ -137,6 +137,11 @@ class Watched:
             self._last = state.step
             self._callback(self._told(state))
 
+    def ahead(self, number: int) -> int:
+        """How many steps after this one need not be told: none, if the callback does not say otherwise."""
+        ahead: Callable[[int], int] | None = getattr(self._callback, "ahead", None)
+        return 1 if ahead is None else ahead(number)
+
     def flush(self) -> None:
         """What was told so far is to be safe."""
         flush: Callable[[], None] | None = getattr(self._callback, "flush", None)

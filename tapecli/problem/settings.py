@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tapecli import engines
+from tapecli import engines, limits
 from tapecli.core import Array
 from tapecli.errors import TapeError
 
@@ -13,9 +13,9 @@ DTYPES = ("float64", "float32")
 
 class Settings:
     """How a problem is run: precision, engine, where data may lie, the seed, the conventions at ties and for empty
-    cells of data, and how machine code is made."""
+    cells of data, how machine code is made, and how much memory may be taken."""
 
-    __slots__ = ("data_root", "dtype", "engine", "folder", "free", "how", "kink", "missing", "seed")
+    __slots__ = ("budget", "data_root", "dtype", "engine", "folder", "free", "how", "kink", "missing", "seed")
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class Settings:
         free: Mapping[str, Array],
         threads: int | None = None,
         cache: bool = True,
+        max_memory: int | str | None = None,
     ) -> None:
         if dtype not in DTYPES:
             raise TapeError("usage", f"there is no precision {dtype!r}", hint="float64 or float32")
@@ -48,3 +49,4 @@ class Settings:
         self.missing = missing
         self.free = free
         self.how = engines.How(threads, cache)
+        self.budget = limits.budget(max_memory)

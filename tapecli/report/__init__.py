@@ -7,17 +7,22 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tapecli.errors import TapeError
-from tapecli.report.text import clean, count, guard
+from tapecli.report.tally import Outcome, Tally
+from tapecli.report.text import clean, guard
 
 if TYPE_CHECKING:
     from tapecli.problem import Problem
     from tapecli.problem.results import Check, Derivatives, Evaluation, Fit, Minimum, Step
     from tapecli.problem.sparse import Coordinates
+    from tapecli.problem.updating import Update
+    from tapecli.report.batch import Batch
+    from tapecli.report.documents import Document
     from tapecli.report.faults import Fault
     from tapecli.report.log import Log
     from tapecli.report.output import Sink
     from tapecli.report.plots import Plot
     from tapecli.report.progress import Progress
+    from tapecli.report.verdicts import Case
 
 #: exit statuses beyond those of errors' codes
 BUG = 70
@@ -49,6 +54,11 @@ class Style:
         self.color_out = color_out
         self.color_err = color_err
 
+    @property
+    def is_document(self) -> bool:
+        """Whether what was found is written as one document, and nothing beside it."""
+        return self.format in ("junit", "sarif")
+
 
 class Report:
     """Says what came out, file by file, and remembers how it went. `files` is how many there are."""
@@ -60,14 +70,26 @@ class Report:
         self.files = files
         self.many = files > 1
         self.file = ""
-        self.codes: list[int] = []
+        self.tally = Tally(files)
+        self.outcome = Outcome("", 0, 0.0, ())
         self._code = 0
+        self._faults: list[Fault] = []
+        self._cases: list[Case] = []
+        self._document: Document | None = None
+        self._joined = False
+        #: how many files came before the first of this report
+        self.first = 0
         self._headed = False
         self._spoke = False
         self._warnings: list[Fault] = []
         self.log: Log | None = None
         self.progress: Progress | None = None
         self.plot: Plot | None = None
+        self.batch: Batch | None = None
+        if style.is_document:
+            from tapecli.report.documents import DOCUMENTS
+
+            self._document = DOCUMENTS[style.format]
 
     # the files, one after another
 
@@ -75,17 +97,56 @@ class Report:
         """What follows is about `file`."""
         self.file = file
         self._code = 0
+        self._faults = []
+        self._cases = []
         self._headed = False
         self._warnings = []
 
-    def end(self) -> int:
-        """The exit status of the file that `begin` named."""
-        self.codes.append(self._code)
+    def end(self, seconds: float = 0.0) -> int:
+        """The exit status of the file that `begin` named, which took so long."""
+        reasons = [fault.code for fault in self._faults if fault.severity == "error"]
+        if self._document is not None:
+            self._fragment(self._written(self._document, seconds))
+        self._count(Outcome(self.file, self._code, seconds, reasons))
         self.out.flush()
         return self._code
 
-    def absorb(self, code: int, parts: list[tuple[bool, str]]) -> None:
+    def _count(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.tally.add(outcome)
+        if self.batch is not None:
+            self.batch.update(self.tally)
+
+    def _written(self, document: Document, seconds: float) -> str:
+        """What the document says of the file; where nothing but the file was tried, that is the one case."""
+        from tapecli.report.verdicts import Case
+
+        errors = [fault for fault in self._faults if fault.severity == "error"]
+        if not self._cases or (errors and not any(case.faults for case in self._cases)):
+            failed = "failed" if self._code == 1 else "error"
+            self._cases.append(Case(self.style.command, failed if self._code else "passed", errors))
+        number = self.first + self.tally.done
+        return document.fragment(self.style.command, self.file, number, self._cases, self._faults, seconds)
+
+    def _fragment(self, text: str) -> None:
+        if text and self._document is not None:
+            if self.batch is not None:
+                self.batch.clear(False)
+            self.out.write((self._document.joint if self._joined else "") + text)
+            self._joined = True
+
+    def begin_document(self) -> None:
+        """What stands before the first file."""
+        if self._document is not None:
+            self.out.write(self._document.head(self.style.command))
+
+    def absorb(self, outcome: Outcome, parts: Sequence[tuple[bool, str]]) -> None:
         """What another process said about one file, its texts with whether they are for standard error."""
+        for problem in {problem for problem, _ in parts}:
+            self._clear(problem)
+        if self._document is not None:
+            self._fragment("".join(text for problem, text in parts if not problem))
+            parts = [part for part in parts if part[0]]
         for problem, text in parts:
             if problem:
                 self.out.flush()
@@ -94,22 +155,23 @@ class Report:
             else:
                 self.out.write(text)
         self.out.flush()
-        self.codes.append(code)
+        self._count(outcome)
 
     def status(self) -> int:
         """The exit status of the whole run."""
-        worst = max(self.codes, default=0)
+        worst = self.tally.worst
         if worst >= BUG or not self.many:
             return worst
         return 1 if worst else 0
 
     def finish(self) -> None:
         """The last word, where there were several files."""
-        if self.many and not self.style.json and not self.style.quiet and self.codes:
-            failed = sum(code != 0 for code in self.codes)
-            parts = ((len(self.codes) - failed, "done"), (failed, "failed"), (self.files - len(self.codes), "left out"))
-            said = ", ".join(f"{n:,} {what}" for n, what in parts if n)
-            self.tell(f"{count(self.files, 'file')}: {said}\n")
+        if self._document is not None:
+            self.out.write(self._document.tail(self.status()))
+        if self.batch is not None:
+            self.batch.close()
+        if self.many and not self.style.quiet and self.tally.done and (self.batch is not None or not self.style.json):
+            self.tell("\n".join(self.tally.lines(self.style.color_err)) + "\n")
 
     def failed(self) -> bool:
         """Whether the file that is being told about has failed so far."""
@@ -126,16 +188,21 @@ class Report:
 
     # speaking
 
-    def say(self, text: str) -> None:
-        """To standard output, or what stands for it."""
+    def _clear(self, problem: bool) -> None:
+        """Nothing of a display stands where text is about to come."""
         if self.progress is not None:
             self.progress.close()
+        if self.batch is not None:
+            self.batch.clear(problem)
+
+    def say(self, text: str) -> None:
+        """To standard output, or what stands for it."""
+        self._clear(False)
         self.out.write(guard(text))
 
     def tell(self, text: str) -> None:
         """To standard error, after what was said so far."""
-        if self.progress is not None:
-            self.progress.close()
+        self._clear(True)
         self.out.flush()
         self.err.write(text if self.style.format == "github" else guard(text))
         self.err.flush()
@@ -143,9 +210,10 @@ class Report:
     def fault(self, fault: Fault) -> None:
         from tapecli.report.faults import render
 
-        if self.style.format == "full":  # an empty line stands between two of them
+        if self.style.format not in ("concise", "github"):  # an empty line stands between two of them
             self.tell("\n" if self._spoke else "")
             self._spoke = True
+        self._faults.append(fault)
         self.tell(render(fault, self.file, self.style.format, self.style.color_err) + "\n")
 
     def warn(self, fault: Fault) -> None:
@@ -153,6 +221,8 @@ class Report:
         self._warnings.append(fault)
         if not self.style.quiet:
             self.fault(fault)
+        else:
+            self._faults.append(fault)
 
     def warning(self, warning: TapeError) -> None:
         """A warning that the formula itself gives rise to."""
@@ -253,12 +323,16 @@ class Report:
             self._code = max(self._code, error.exit_code)
             self._tell_error(error)
 
-    def check(self, r: Check, row: int | None) -> None:
+    def check(self, r: Check, row: int | None, update: Update | None = None) -> None:
         from tapecli.report import records, shown, verdicts
 
-        code, faults = verdicts.of_check(r)
-        fields = records.of_check(r) if self.style.json else {}
-        self._result(fields, lambda: shown.of_check(r, self.style.color_out), r, row, None, code)
+        tried = verdicts.of_check(r, update)
+        faults = [fault for one in tried for fault in one.faults]
+        fields = records.of_check(r, update) if self.style.json else {}
+        code = verdicts.NO if faults else 0
+        self._result(fields, lambda: shown.of_check(r, self.style.color_out, update), r, row, None, code)
+        for one in tried:
+            self._cases.append(one if row is None else one.named(f"row {row}, {one.name}"))
         for fault in faults:
             self.fault(fault)
 
@@ -290,6 +364,24 @@ class Report:
         else:
             self.say("\n".join(shown.of_functions(functions)) + "\n")
 
+    def explanations(self, codes: Sequence[str], brief: bool) -> None:
+        """What codes of errors mean: at length, or a line each."""
+        from tapecli.errors import CODES
+        from tapecli.explanations import EXPLANATIONS, text_of
+
+        if self.style.json:
+            rows = [
+                {"code": code, "exit": CODES[code][0], "help": CODES[code][1], **EXPLANATIONS[code]._asdict()}
+                for code in codes
+            ]
+            for row in rows:
+                row["before"] = dict(row["before"])
+            self._object({"codes": rows}, None, True, None, None)
+        elif brief:
+            self.say("".join(f"{code:12s} {CODES[code][0]:3d}  {CODES[code][1]}\n" for code in codes))
+        else:
+            self.say("\n".join(map(text_of, codes)))
+
     def _result(
         self,
         fields: dict[str, Any],
@@ -307,7 +399,7 @@ class Report:
             self.detail(f"engine {r.engine}, {r.dtype}{self._point(r, ', at ')}")
         if self.style.json:
             self._object(fields, getattr(r, "dtype", None), code == 0, error, row)
-        else:
+        elif self._document is None:
             self._text(lines(), r, row)
         if error is not None:
             self._tell_error(error)
@@ -332,6 +424,8 @@ class Report:
         if self._warnings:
             tail["warnings"] = [as_json(fault) for fault in self._warnings]
             self._warnings = []
+        if self.batch is not None:
+            self.batch.clear(False)
         self.out.write(Encoder(dtype).object(head | {"ok": ok} | fields, tail) + "\n")
 
     def _text(self, lines: list[str], r: Any, row: int | None) -> None:

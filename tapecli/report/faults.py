@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tapecli.errors import Place, TapeError
+from tapecli.errors import CODES, Place, TapeError
 from tapecli.report.text import clean, clean_lines, width
 
 #: How much of a long source line is shown.
@@ -17,17 +17,31 @@ _STYLES = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "frame": "\x1b[1;34m"
 class Fault:
     """One thing to tell: an error, a warning, or an expectation that failed."""
 
-    __slots__ = ("code", "hint", "label", "message", "place", "severity")
+    __slots__ = ("code", "hint", "label", "message", "notes", "place", "severity")
 
     def __init__(
-        self, severity: str, code: str, message: str, place: Place | None, label: str | None, hint: str | None
+        self,
+        severity: str,
+        code: str,
+        message: str,
+        place: Place | None,
+        label: str | None,
+        hint: str | None,
+        notes: Sequence[tuple[str, str]] = (),
     ) -> None:
+        assert code in CODES, code
         self.severity = severity
         self.code = code
         self.message = message
         self.place = place
         self.label = label
         self.hint = hint
+        self.notes = tuple(notes)
+
+    @property
+    def said(self) -> str:
+        """The message with its notes, in one sentence."""
+        return self.message + (": " if self.notes else "") + ", ".join(f"{name} {text}" for name, text in self.notes)
 
 
 def of_error(error: TapeError, severity: str = "error") -> list[Fault]:
@@ -51,15 +65,16 @@ def render(fault: Fault, file: str, style: str, color: bool) -> str:
     if style == "github":
         return _github(fault, file)
     if style == "concise":
-        return _concise(fault, file)
+        return concise(fault, file)
     return _full(fault, file, color)
 
 
-def _concise(fault: Fault, file: str) -> str:
+def concise(fault: Fault, file: str) -> str:
+    """One line: place, code and message."""
     place = fault.place
     where = f"{clean(place.source.name)}:{place.line}:{place.column}: " if place else f"{clean(file)}: " if file else ""
     code = fault.code if fault.severity == "error" else fault.severity
-    return f"{where}{code}: {clean(fault.message)}"
+    return f"{where}{code}: {clean(fault.said)}"
 
 
 def _github(fault: Fault, file: str) -> str:
@@ -79,7 +94,7 @@ def _github(fault: Fault, file: str) -> str:
     elif file:
         fields.append(f"file={value(clean(file))}")
     hint = f"\n{clean_lines(fault.hint)}" if fault.hint else ""
-    return f"::{fault.severity} {','.join(fields)}::{data(clean_lines(fault.message) + hint)}"
+    return f"::{fault.severity} {','.join(fields)}::{data(clean_lines(fault.said) + hint)}"
 
 
 def _full(fault: Fault, file: str, color: bool) -> str:
@@ -104,6 +119,8 @@ def _full(fault: Fault, file: str, color: bool) -> str:
         lines.append(f"{indent}{bar} {' ' * width(before)}{paint(carets + label, fault.severity)}")
     elif file:
         lines.append(f"{indent[1:]}{paint('-->', 'frame')} {clean(file)}")
+    wide = max((len(name) for name, _ in fault.notes), default=0)
+    lines += [f"{indent}{paint('=', 'frame')} {name.ljust(wide)}  {clean(text)}" for name, text in fault.notes]
     if fault.hint:
         first, *rest = clean_lines(fault.hint).split("\n")
         lines.append(f"{indent}{paint('=', 'frame')} {paint('help', 'bold')}: {first}")
@@ -130,7 +147,7 @@ def _excerpt(place: Place) -> tuple[str, str, str]:
 
 def as_json(fault: Fault) -> dict[str, Any]:
     """The `error` object of the JSON output."""
-    result: dict[str, Any] = {"code": fault.code, "message": fault.message}
+    result: dict[str, Any] = {"code": fault.code, "message": fault.said}
     if fault.place is not None:
         place = fault.place
         result |= {"line": place.line, "column": place.column, "end_column": place.end_column}

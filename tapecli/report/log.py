@@ -6,10 +6,10 @@ import json
 import os
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from tapecli.report.encode import Encoder
-from tapecli.report.output import open_log
+from tapecli.report.output import exists, open_log
 from tapecli.report.records import of_step
 
 if TYPE_CHECKING:
@@ -27,18 +27,32 @@ class Log:
         self.every = every
         self.dtype = dtype
         self._path = path
+        self._force = force
         self._old = resume and os.path.isfile(path)
-        self._stream = open_log(path, force, append=self._old)
+        #: opened at the first step: a file that is there stays as it is where the run does not get so far
+        self._opened: TextIO | None = None
+        if not force and not self._old and os.path.isfile(path):
+            raise exists(path)
         self._due = monotonic() + FLUSH
+
+    @property
+    def _stream(self) -> TextIO:
+        if self._opened is None:
+            self._opened = open_log(self._path, self._force, append=self._old)
+        return self._opened
 
     def due(self, number: int) -> bool:
         """Whether this step will be in the log."""
         return self._old or not number % self.every
 
+    def ahead(self, number: int) -> int:
+        """How many steps there are to the next one in the log."""
+        return 1 if self._old else self.every - number % self.every
+
     def step(self, step: Step, row: int | None) -> None:
         if self._old:
-            self._old = False
             self._stream.truncate(_end_of(self._path, step.step))
+            self._old = False
         if step.step % self.every:
             return
         head = {"row": row} if row is not None else {}
@@ -55,7 +69,8 @@ class Log:
             os.fsync(self._stream.fileno())
 
     def close(self) -> None:
-        self._stream.close()
+        if self._opened is not None:
+            self._opened.close()
 
 
 def _end_of(path: str, step: int) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, Protocol, TextIO
 
@@ -108,13 +109,64 @@ def opened(path: str | None, force: bool) -> Iterator[Sink]:
         stream = open(temporary, "x", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     except OSError as error:
         raise trouble(path, "written", error) from None
+    _open.append(temporary)
     try:
-        with stream:
+        with told_of(path), stream:
             yield stream
             _finish(stream, temporary, final, path, force)
     finally:
+        abandon()
+
+
+#: The file that is being written, under the name it has until it is whole.
+_open: list[str] = []
+
+
+def abandon() -> None:
+    """Removes what was not written to its end."""
+    while _open:
+        temporary = _open.pop()
         if os.path.lexists(temporary):
             os.unlink(temporary)
+
+
+@contextmanager
+def told_of(path: str) -> Iterator[None]:
+    """A full disk, told with the name of the file."""
+    try:
+        yield
+    except Unwritable:
+        raise
+    except OSError as error:
+        if error.errno in FULL:
+            raise trouble(path, "written", error) from None
+        raise
+
+
+#: What the system says when there is no room for more.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def refuse_inputs(path: str | None, inputs: Iterable[str | None]) -> None:
+    """Raises where `path` is one of the files that are read, by whatever name."""
+    if path is None or not os.path.exists(path):
+        return
+    for given in inputs:
+        if given is not None and os.path.exists(given) and os.path.samefile(path, given):
+            raise _is_input(path)
+
+
+def _is_input(path: str) -> TapeError:
+    return TapeError("file", f"{path} is read as well, so it is not written over", hint="choose another file")
+
+
+def _refuse_data(final: str, path: str) -> None:
+    """The same for data files, which are known once they were read."""
+    files = sys.modules.get("tapecli.data.files")
+    if files is not None and os.path.exists(final):
+        status = os.stat(final)
+        if (status.st_dev, status.st_ino) in files.opened:
+            raise _is_input(path)
 
 
 def write_whole(path: str, content: bytes, force: bool) -> None:
@@ -139,7 +191,27 @@ def write_whole(path: str, content: bytes, force: bool) -> None:
             os.unlink(temporary)
 
 
+def replaced(path: str, content: bytes) -> None:
+    """Gives a file other content, at once: who reads it sees the old or the new, and its rights stay."""
+    final = os.path.realpath(path)
+    temporary = os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, stat.S_IMODE(os.stat(final).st_mode))
+        os.replace(temporary, final)
+        _sync_folder(os.path.dirname(final))
+    except OSError as error:
+        raise trouble(path, "written", error) from None
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+
+
 def _finish(stream: IO[Any], temporary: str, final: str, path: str, force: bool) -> None:
+    _refuse_data(final, path)
     try:
         stream.flush()
         os.fsync(stream.fileno())

@@ -38,7 +38,7 @@ def wanted() -> bool:
     return sys.stderr.isatty()
 
 
-def _columns() -> int:
+def columns() -> int:
     """The width of the terminal."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or 80
@@ -111,7 +111,7 @@ class Progress:
         """The first sign, before anything is loaded. A line that is longer than the terminal could not be removed."""
         self._reset(clean(file))
         sign = f"minimising {self.file} …" if self._bars is BARS else f"minimising {self.file} ..."
-        sys.stderr.write(sign[: _columns() - 1])
+        sys.stderr.write(sign[: columns() - 1])
         sys.stderr.flush()
         self._shown = True
 
@@ -124,6 +124,10 @@ class Progress:
         self._next = number + self._stride
         self._looked = now
         return True
+
+    def ahead(self, number: int) -> int:
+        """How many steps may pass unseen: it goes by the time."""
+        return 1 << 62
 
     def __call__(self, step: Step) -> None:
         self._last = step
@@ -189,7 +193,7 @@ class Progress:
             said = (
                 f"{self.file}  step {step.step:,}  value {rough(step.value)}  {seconds(perf_counter() - self._start)}"
             )
-            line = f"{said}  {curve}" if len(said) + len(curve) + 2 < _columns() else said
+            line = f"{said}  {curve}" if len(said) + len(curve) + 2 < columns() else said
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
 

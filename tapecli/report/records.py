@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum, Step
+    from tapecli.problem.results import Check, Derivatives, Evaluation, Expectation, Minimum, Step
     from tapecli.problem.sparse import Coordinates
+    from tapecli.problem.updating import Update
 
 
 def of_evaluation(r: Evaluation) -> dict[str, Any]:
@@ -39,22 +40,26 @@ def of_coordinates(kind: str, r: Derivatives | Evaluation, m: Coordinates, matri
 
 
 def of_minimum(r: Minimum) -> dict[str, Any]:
-    return {
-        "of": r.of,
-        "dtype": r.dtype,
-        "engine": r.engine,
-        "method": r.method,
-        "steps": r.steps,
-        "evaluations": r.evaluations,
-        "stop_reason": r.stop_reason,
-        "converged": r.converged,
-        "value": r.value,
-        "at": r.at,
-        "gradient_norm": r.gradient_norm,
-        "seconds": round(r.seconds, 6),
-        "best": {"value": r.best_value, "at": r.best_at},
-        "traces": r.traces,
-    } | _evidence(r) | _minima(r)
+    return (
+        {
+            "of": r.of,
+            "dtype": r.dtype,
+            "engine": r.engine,
+            "method": r.method,
+            "steps": r.steps,
+            "evaluations": r.evaluations,
+            "stop_reason": r.stop_reason,
+            "converged": r.converged,
+            "value": r.value,
+            "at": r.at,
+            "gradient_norm": r.gradient_norm,
+            "seconds": round(r.seconds, 6),
+            "best": {"value": r.best_value, "at": r.best_at},
+            "traces": r.traces,
+        }
+        | _evidence(r)
+        | _minima(r)
+    )
 
 
 def _evidence(r: Minimum) -> dict[str, Any]:
@@ -84,9 +89,11 @@ def of_step(r: Step) -> dict[str, Any]:
     return {"step": r.step, "value": r.value, "at": r.at, "gradient_norm": r.gradient_norm}
 
 
-def of_check(r: Check) -> dict[str, Any]:
+def of_check(r: Check, update: Update | None = None) -> dict[str, Any]:
+    """`decided` is false where the numerical estimate was too uncertain: such a derivative neither held nor failed."""
     expectations = [
-        {"line": e.line, "text": e.text, "ok": e.ok, "got": e.got, "wanted": e.wanted} for e in r.expectations
+        {"line": e.line, "text": e.text, "ok": e.ok, "got": e.got, "wanted": e.wanted} | _distance(e)
+        for e in r.expectations
     ]
     derivatives = [
         {
@@ -97,17 +104,27 @@ def of_check(r: Check) -> dict[str, Any]:
             "numerical": d.numerical,
             "error": d.error,
             "method": d.method,
+            "decided": d.decided,
         }
         for d in r.derivatives
     ]
-    return {
+    fields = {
         "of": r.of,
         "dtype": r.dtype,
         "engine": r.engine,
         "at": r.at,
         "expectations": expectations,
         "derivatives": derivatives,
+        "undecided": r.undecided,
     }
+    if update is not None:
+        fields["updated"] = [{"line": c.line, "column": c.column, "old": c.old, "new": c.new} for c in update.changes]
+        fields["skipped"] = [{"line": s.line, "reason": s.reason} for s in update.skipped]
+    return fields
+
+
+def _distance(e: Expectation) -> dict[str, Any]:
+    return {} if e.worst is None else {"difference": e.worst.difference, "tolerance": e.worst.tolerance}
 
 
 def finite(r: Evaluation | Derivatives) -> bool:

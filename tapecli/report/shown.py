@@ -10,7 +10,8 @@ from tapecli.report.numbers import array, block, rough, seconds, table, text_of
 from tapecli.report.text import clean, count, width
 
 if TYPE_CHECKING:
-    from tapecli.problem.results import Check, Derivatives, Evaluation, Minimum
+    from tapecli.problem.results import Check, Derivatives, Evaluation, Expectation, Minimum
+    from tapecli.problem.updating import Update
 
 #: Minima that are listed, and entries of a variable that are shown there.
 LISTED, SHORT = 20, 4
@@ -169,42 +170,71 @@ def _better(r: Minimum) -> bool:
     return abs(r.best_value - r.value) > 1e-9 * max(1.0, abs(r.value))
 
 
-def of_check(r: Check, color: bool) -> list[str]:
+def of_check(r: Check, color: bool, update: Update | None = None) -> list[str]:
     single = r.dtype == "float32"
-
-    def mark(ok: bool) -> str:
-        return "ok" if ok else "FAILED"
-
+    changes = {} if update is None else {change.number: change for change in update.changes}
+    skipped = {} if update is None else {skip.number: skip for skip in update.skipped}
     rows, others = [], []
-    for e in r.expectations:
-        said = "" if e.ok else difference(e, single)
-        rows.append([mark(e.ok), f"line {e.line}", clean(e.text), said])
+    for k, e in enumerate(r.expectations):
+        if k in changes:
+            rows.append(["updated", f"line {e.line}", clean(e.text), f"{changes[k].old} → {changes[k].new}"])
+            continue
+        said = "" if e.ok else ", ".join(" ".join(note) for note in difference(e, single)[:2])
+        if k in skipped:
+            said += f"; not rewritten: {clean(skipped[k].reason)}"
+        rows.append(["ok" if e.ok else "FAILED", f"line {e.line}", clean(e.text), said])
     for d in r.derivatives:
         order = {1: "gradient", 2: "Hessian"}.get(d.order, f"order {d.order}")
         said = f"differs by {rough(d.error)} ({clean(d.method)})"
-        if not d.ok:
+        if not d.decided:
+            said = f"the numerical estimate is too uncertain to judge by: {brief(d.numerical, single)}"
+        elif not d.ok:
             said += f": {brief(d.tape, single)}, numerically {brief(d.numerical, single)}"
-        others.append([mark(d.ok), order, clean(d.wrt), said])
+        mark = "ok" if d.ok else "FAILED"
+        others.append([mark if d.decided else "undecided", order, clean(d.wrt), said])
     lines = [line for part in (rows, others) if part for line in table(part)]
     if color:
         lines = [_painted(line) for line in lines]
+    return [*lines, _totals(r, len(changes))]
+
+
+def _totals(r: Check, changed: int) -> str:
     held = sum(e.ok for e in r.expectations)
-    agreed = sum(d.ok for d in r.derivatives)
+    agreed = sum(d.ok and d.decided for d in r.derivatives)
     parts = [f"{held} of {count(len(r.expectations), 'expectation')}"] if r.expectations else []
     parts += [f"{agreed} of {count(len(r.derivatives), 'derivative')}"] if r.derivatives else []
-    return [*lines, f"{' and '.join(parts)} held" if parts else "nothing to check"]
+    said = f"{' and '.join(parts)} held" if parts else "nothing to check"
+    said += f", {r.undecided} undecided" if r.undecided else ""
+    return said + (f", {changed} rewritten" if changed else "")
 
 
-def difference(e: Any, single: bool) -> str:
-    """What an expectation got, and what it wanted where it says so."""
-    got = f"got {brief(e.got, single)}"
-    return got if e.wanted is None else f"{got}, wanted {brief(e.wanted, single)}"
+def difference(e: Expectation, single: bool) -> list[tuple[str, str]]:
+    """What an expectation got and what it wanted, and by how much they differ where it asks for equality."""
+    notes = [("got", brief(e.got, single))]
+    if e.wanted is None:
+        return notes
+    sign = "" if e.relation in (None, "==") else f"{e.relation} "
+    notes.append(("wanted", sign + brief(e.wanted, single)))
+    if e.worst is None:
+        return notes
+    w = e.worst
+    where = f" at entry [{', '.join(map(str, w.entry))}]" if w.entry else ""
+    more = f" (relative {rough(w.relative)})" if w.relative is not None else ""
+    notes.append(("difference", f"{rough(w.difference)}{more}{where}"))
+    if e.relation == "==":
+        notes.append(("tolerance", rough(w.tolerance)))
+    if w.beyond > 1:
+        notes.append(("entries", f"{w.beyond:,} of {w.size:,} differ by more"))
+    return notes
+
+
+_MARKS = {"ok": "32", "undecided": "33", "updated": "36"}
 
 
 def _painted(line: str) -> str:
     """The line of a check, its mark coloured."""
     mark = line.split(None, 1)[0]
-    return line.replace(mark, f"\x1b[{'32' if mark == 'ok' else '1;31'}m{mark}\x1b[0m", 1)
+    return line.replace(mark, f"\x1b[{_MARKS.get(mark, '1;31')}m{mark}\x1b[0m", 1)
 
 
 def brief(x: Any, single: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tapecli.errors import CODES, TapeError
@@ -11,7 +12,8 @@ from tapecli.report.numbers import rough
 
 if TYPE_CHECKING:
     from tapecli.optimize.evidence import Evidence
-    from tapecli.problem.results import Check, Minimum
+    from tapecli.problem.results import Check, DerivativeCheck, Expectation, Minimum
+    from tapecli.problem.updating import Update
 
 #: computed, but the answer is no
 NO = 1
@@ -79,22 +81,48 @@ def _told(evidence: Evidence | None) -> str | None:
     return "the Hessian is singular there, so it cannot be told whether this is a minimum"
 
 
-def of_check(r: Check) -> tuple[int, list[Fault]]:
-    """The exit status of a check, and a fault for everything that did not hold."""
+class Case:
+    """One thing that was tried: `status` is passed, failed, error or skipped; `faults` are what was wrong with it."""
+
+    __slots__ = ("faults", "name", "said", "status")
+
+    def __init__(self, name: str, status: str, faults: Sequence[Fault] = (), said: str = "") -> None:
+        self.name = name
+        self.status = status
+        self.faults = tuple(faults)
+        self.said = said
+
+    def named(self, name: str) -> Case:
+        return Case(name, self.status, self.faults, self.said)
+
+
+def of_check(r: Check, update: Update | None = None) -> list[Case]:
+    """What became of every expectation and every derivative, with the faults of those that failed."""
+    written = {change.number for change in update.changes} if update is not None else set()
+    cases = [_expectation(e, r.dtype == "float32", k in written) for k, e in enumerate(r.expectations)]
+    return cases + [_derivative(d, r.of) for d in r.derivatives]
+
+
+def _expectation(e: Expectation, single: bool, written: bool) -> Case:
+    name = f"line {e.line}: {e.text}"
+    if e.ok or written:
+        return Case(name, "passed")
     from tapecli.report.shown import brief, difference
 
-    single = r.dtype == "float32"
-    faults = []
-    for e in r.expectations:
-        if not e.ok:
-            said = difference(e, single)
-            label = f"got {brief(e.got, single)}"
-            faults.append(Fault("error", "expect", f"`{e.text}` does not hold: {said}", e.place, label, None))
-    for d in r.derivatives:
-        if not d.ok:
-            what = {1: "the gradient", 2: "the Hessian"}.get(d.order, f"the derivative of order {d.order}")
-            of = f" of {r.of}" if r.of else ""
-            message = f"{what}{of} with respect to {d.wrt} differs from the numerical one by {rough(d.error)}"
-            hint = "a kink or a jump near the point can do this; anything else is a fault of tapecli: please report it"
-            faults.append(Fault("error", "derivative", message, None, None, hint))
-    return (NO if faults else 0), faults
+    message = f"`{e.text}` does not hold"
+    place = e.place if e.value_place is None else e.value_place
+    fault = Fault("error", "expect", message, place, f"got {brief(e.got, single)}", None, difference(e, single))
+    return Case(name, "failed", (fault,))
+
+
+def _derivative(d: DerivativeCheck, of: str | None) -> Case:
+    what = {1: "the gradient", 2: "the Hessian"}.get(d.order, f"the derivative of order {d.order}")
+    name = f"{what.removeprefix('the ')} {d.wrt}"
+    if not d.decided:
+        return Case(name, "skipped", said="undecided: the numerical estimate is too uncertain to judge by")
+    if d.ok:
+        return Case(name, "passed")
+    said = f" of {of}" if of else ""
+    message = f"{what}{said} with respect to {d.wrt} differs from the numerical one by {rough(d.error)}"
+    hint = "a kink or a jump near the point can do this; anything else is a fault of tapecli: please report it"
+    return Case(name, "failed", (Fault("error", "derivative", message, None, None, hint),))

@@ -28,6 +28,9 @@ class Curve:
     def due(self, number: int) -> bool:
         return not number % self.stride
 
+    def ahead(self, number: int) -> int:
+        return self.stride - number % self.stride
+
     def __call__(self, step: Step) -> None:
         self._last = (step.step, step.value, step.gradient_norm)
         if step.step % self.stride:
@@ -54,10 +57,15 @@ class Watch:
         self._curve = curve
         self._row = row
         self._dues = [one.due for one in (log, progress, curve) if one is not None]
+        self._aheads = [one.ahead for one in (log, progress, curve) if one is not None]
 
     def due(self, number: int) -> bool:
         """Whether anybody wants this step."""
         return any(due(number) for due in self._dues)
+
+    def ahead(self, number: int) -> int:
+        """How many steps after this one nobody wants to see, the last of them excepted."""
+        return min(ahead(number) for ahead in self._aheads)
 
     def flush(self) -> None:
         """A checkpoint is about to be written."""

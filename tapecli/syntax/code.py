@@ -36,6 +36,7 @@ give none. A clause is a `Clause`; its domain, the bodies, the conditions and a 
 # Annotations are evaluated here, not kept as text: typing compiles each text of a NamedTuple's field, which takes
 # longer than reading a small formula.
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from tapecli.errors import Place, Source, TapeError
@@ -52,6 +53,23 @@ Span = tuple[int, int, int]
 Piece = tuple[Code, int, int]
 #: A comparison so far: its relations, its place, and its operands.
 Chain = tuple[list["Token"], int, int, list[Span]]
+
+#: How many values an instruction takes off the stack, from its operand; those not named here take none. `then` looks
+#: at the condition and leaves it to `endif`; `leave` leaves the block's value where it is.
+_TAKES: dict[str, Callable[[Any], int]] = {
+    "neg": lambda _: 1, "not": lambda _: 1, "transpose": lambda _: 1, "binary": lambda _: 2, "and": lambda _: 2,
+    "or": lambda _: 2, "compare": lambda relations: len(relations) + 1,
+    "call": lambda operand: operand[1] + len(operand[2]), "tuple": lambda count: count,
+    "vector": lambda count: count, "range": lambda stepped: 3 if stepped else 2, "index": lambda count: count + 1,
+    "endif": lambda _: 3, "bind": lambda _: 1,
+}  # fmt: skip
+
+
+def taken(opcode: str, operand: Any) -> int:
+    """How many values an instruction takes off the stack."""
+    takes = _TAKES.get(opcode)
+    return 0 if takes is None else takes(operand)
+
 
 _BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "div", "@": "matmul", "^": "pow", "**": "pow"}
 _INFINITY = float("inf")
@@ -218,10 +236,13 @@ Statement = Declare | Data | Bind | Define | Output | Objective | Fit | Constrai
 
 
 class Module(NamedTuple):
-    """A formula file that was read."""
+    """A formula file that was read. `faults` are its syntax errors, and `lost` the words in the statements that have
+    them: what else is wrong is told together with them, save what may follow from them."""
 
     source: Source
     statements: tuple[Statement, ...]
+    faults: tuple[TapeError, ...] = ()
+    lost: frozenset[str] = frozenset()
 
 
 class Writer:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tapecli.errors import Source, TapeError
+from tapecli.errors import MOST_ERRORS, Source, TapeError
 from tapecli.syntax import code as made
 from tapecli.syntax.code import Clause, Code, Module, Piece, Setting, Span, Statement, Writer
 from tapecli.syntax.lexer import Lexer, Token, resume
 from tapecli.syntax.tables import Tables
-
-#: At most so many errors of one file are reported.
-MOST_ERRORS = 20
 
 Target = tuple[made.Bind | made.Define, int, int]
 
@@ -24,14 +21,33 @@ _tables: Tables | None = None
 
 def parse(source: Source) -> Module:
     """The statements of a formula file. Raises its first syntax error, with the others in `more`."""
+    module = read(source)
+    _raise(list(module.faults))
+    return module
+
+
+def read(source: Source) -> Module:
+    """The statements of a formula file that can be read, and the syntax errors of the others."""
     lexer = Lexer(source)
     actions = _Actions(source)
     errors: list[TapeError] = []
+    lost: set[str] = set()
     offset: int | None = 0
     while offset is not None and len(errors) < MOST_ERRORS:
+        begin, count = offset, len(errors)
         offset = _run("file", lexer, offset, actions, errors)
-    _raise(errors)
-    return Module(source, tuple(actions.found))
+        if len(errors) > count:
+            begin = max([begin, *(one.end for one in actions.found[-1:])])
+            lost |= _words(source.text[begin:offset])
+    return Module(source, tuple(actions.found), tuple(errors), frozenset(lost))
+
+
+def _words(text: str) -> set[str]:
+    """Everything in a text that may be a name."""
+    import re  # only a wrong formula needs it
+    from unicodedata import normalize
+
+    return {normalize("NFC", word) for word in re.findall(r"[^\W\d]\w*", text)}
 
 
 def parse_expression(source: Source) -> Code:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,8 @@ Rule = Callable[..., Val]
 
 
 class Kind(NamedTuple):
-    """A processor: LLVM's name and features (None for this machine's own), bytes of its vectors, and whether it fuses."""
+    """A processor: LLVM's name and features (None for this machine's own), bytes of its vectors, whether it
+    has fused instructions, and the attributes of functions."""
 
     cpu: str | None
     features: str
@@ -75,12 +77,12 @@ def text_of(rules: dict[str, Rule], arity: dict[str, int], scalar: str, lanes: i
     return "\n".join([*functions, *sorted(declared)]) + "\n"
 
 
-def object_of(text: str, kind: Kind, triple: str | None = None) -> bytes:
-    """The object file of a module."""
+def _machine(kind: Kind, triple: str | None) -> Any:
+    """LLVM's code generator for a kind of machine."""
     import llvmlite.binding as llvm
 
-    if kind.cpu is None:
-        return build.compiled(text)
+    if kind.cpu is None and triple is None:
+        return build.target_machine()
     if triple is None:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
@@ -88,8 +90,21 @@ def object_of(text: str, kind: Kind, triple: str | None = None) -> bytes:
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
     target = llvm.Target.from_triple(triple or llvm.get_process_triple())
-    machine = target.create_target_machine(cpu=kind.cpu, features=kind.features, opt=1, codemodel="small", reloc="pic")
+    return target.create_target_machine(
+        cpu=kind.cpu or "", features=kind.features, opt=1, codemodel="small", reloc="pic"
+    )
+
+
+def object_of(text: str, kind: Kind, triple: str | None = None) -> bytes:
+    """The object file of a module."""
+    machine = _machine(kind, triple)
     return bytes(machine.emit_object(build.optimised(text, machine)))
+
+
+def assembly_for(text: str, kind: Kind, triple: str) -> str:
+    """The machine code of a module for a machine of another kind, as people read it."""
+    machine = _machine(kind, triple)
+    return str(machine.emit_assembly(build.optimised(text, machine)))
 
 
 class Compiled:
@@ -97,7 +112,7 @@ class Compiled:
 
     def __init__(self, rules: dict[str, Rule], arity: dict[str, int], scalar: str, lanes: int, kind: Kind) -> None:
         self.text = text_of(rules, arity, scalar, lanes, kind)
-        self._loaded = build.Jit(object_of(self.text, kind), [f"{name}" for name in rules])
+        self._loaded = build.Jit(object_of(self.text, kind), list(rules))
         self._dtype = np.float64 if scalar == "double" else np.float32
         self._lanes = lanes
 
@@ -120,3 +135,14 @@ class Compiled:
         pointers += [ctypes.c_void_p(0)] * (4 - len(pointers))
         size = ctypes.c_int64(out.size)
         return lambda: f(*pointers, size)
+
+
+def runs(kind: Kind) -> bool:
+    """Whether code for this kind of machine runs here."""
+    import llvmlite.binding as llvm
+
+    if kind.cpu is None:
+        return True
+    here = platform.machine().lower() in ("x86_64", "amd64")
+    features = llvm.get_host_cpu_features()
+    return here and (not kind.fused or (features.get("avx2", False) and features.get("fma", False)))

@@ -1,7 +1,7 @@
 """Makes tables.py in tapecli/engines/native/library: coefficients and constants as literals, by mpmath.
 
-Run from the top of the project: python tests/native_math/make_tables.py. Polynomials are minimax ones (Remez), weighted so that
-what counts is the relative error of the function that they are part of. The lowest power comes first.
+Run from the top of the project: python tests/native_math/make_tables.py. Polynomials are minimax ones (Remez), weighted
+so that what counts is the relative error of the function that they are part of. The lowest power comes first.
 """
 
 from __future__ import annotations
@@ -137,9 +137,27 @@ def exponentials() -> None:
     taylor = [tuple(pair(1 / mp.factorial(k))) for k in range(24)]
     emit("INVERSE_FACTORIALS", taylor, "1/k! as pairs", "Rows")
     emit("SECH_TURN", pair(mp.asinh(1)), "where the second derivative of sech is 0")
+    fit("LOGF", first, mp.mpf(10) ** -9, w, 4, "the same in single precision", lambda v: v)
+    emit("LN2_SINGLE", parts(ln2, 15), "log 2, the first part of 15 bits")
+    top = mp.mpf("0.626") ** 2
+
+    def tanh(z: mp.mpf) -> mp.mpf:
+        x = mp.sqrt(z)
+        return (mp.tanh(x) - x) / (x * z)
+
+    fit(
+        "TANHF",
+        at_zero(tanh, -mp.mpf(1) / 3),
+        mp.mpf(10) ** -9,
+        top,
+        5,
+        "(tanh(x) - x)/x^3, powers of x^2",
+        lambda z: z,
+    )
     emit("TWO_THIRDS", pair(mp.mpf(2) / 3), "2/3")
     emit("LOG2E", pair(1 / ln2), "1/log 2")
-    emit("LOG10E", pair(1 / mp.log(10)), "1/log 10")
+    emit("LOG2E_CUT", parts(1 / ln2, 31), "1/log 2, the first part of 31 bits")
+    emit("LOG10E_CUT", parts(1 / mp.log(10), 31), "1/log 10, the first part of 31 bits")
     emit("LOG10_2", parts(mp.log10(2), 40), "log10 2, the first part of 40 bits")
     emit("LN10", pair(mp.log(10)), "log 10")
     emit("LN2", pair(ln2), "log 2")
@@ -158,6 +176,7 @@ def circular() -> None:
     pi = mp.pi
     emit("HALF_PI", parts(pi / 2, 53, 53), "pi/2 in three parts")
     emit_number("PER_HALF_PI", 2 / pi, "2/pi")
+    emit("HALF_PI_SINGLE", parts(pi / 2, 24, 24), "pi/2, the first two parts of 24 bits")
     emit("PI", pair(pi), "pi")
     emit("QUARTER_PI", pair(pi / 4), "pi/4")
     emit("TWO_PI", pair(2 * pi), "2 pi")
@@ -172,7 +191,7 @@ def circular() -> None:
     def cosine(z: mp.mpf) -> mp.mpf:
         return (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2
 
-    for tail, n in (("", 6), ("F", 4)):
+    for tail, n in (("", 6), ("F", 3)):
         fit(
             "SIN" + tail,
             at_zero(sine, -mp.mpf(1) / 6),
@@ -207,6 +226,20 @@ def circular() -> None:
         top,
         11,
         "(atan(t) - t)/t^3, powers of t^2, |t| <= tan(pi/8)",
+        lambda z: z,
+    )
+
+    def arcsin(z: mp.mpf) -> mp.mpf:
+        v = mp.sqrt(z)
+        return (mp.asin(v) - v) / (v * z)
+
+    fit(
+        "ASIN",
+        at_zero(arcsin, mp.mpf(1) / 6),
+        mp.mpf(10) ** -9,
+        0.25,
+        13,
+        "(asin(t) - t)/t^3, powers of t^2",
         lambda z: z,
     )
 

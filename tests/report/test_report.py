@@ -13,6 +13,7 @@ from tapecli.errors import CODES, Place, Source, TapeError
 from tapecli.problem.results import STOP_REASONS, Minimum
 from tapecli.report import Report, Style, faults, numbers, output, progress, text, verdicts
 from tapecli.report.encode import Encoder
+from tapecli.report.tally import Outcome
 
 
 class Kept:
@@ -176,7 +177,8 @@ def test_a_place_at_the_end_of_the_text() -> None:
 )
 def test_the_status_of_a_run(codes: list[int], files: int, status: int) -> None:
     report = Report(Style("eval"), Kept(), Kept(), files)
-    report.codes = codes
+    for code in codes:
+        report.tally.add(Outcome("f", code, 0.0, ()))
     assert report.status() == status
 
 

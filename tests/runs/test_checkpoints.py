@@ -91,7 +91,7 @@ def resumed(text: str, **more: Any) -> Any:
         ({"batch": 5}, "batch=4 there, batch=5 here"),
         ({"seed": 4}, "seed=3 there, seed=4 here"),
         ({"parse": {"dtype": "float32"}}, "--dtype"),
-        ({"parse": {"engine": "tape"}}, "--engine numpy there, --engine tape here"),
+        ({"parse": {"engine": "tape"}}, "--engine auto there, --engine tape here"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused_with_the_reason(folder: Path, more: dict[str, Any], why: str) -> None:

@@ -417,11 +417,20 @@ class Lanes:
         return self.code.intrinsic("fmuladd", self.scalar, self.lift(x), self.lift(y), self.lift(z))
 
     def poly(self, x: Val, coefficients: Sequence[float]) -> Val:
-        """The polynomial of ascending `coefficients` by Horner's scheme."""
-        result = self.const(coefficients[-1])
-        for c in reversed(coefficients[:-1]):
-            result = self.mad(result, x, c)
-        return result
+        """The polynomial of ascending `coefficients`: by Horner's scheme where it is short, else by Estrin's,
+        whose instructions wait less for each other (G. Estrin, 1960)."""
+        if len(coefficients) <= 4:
+            result = self.const(coefficients[-1])
+            for c in reversed(coefficients[:-1]):
+                result = self.mad(result, x, c)
+            return result
+        terms: list[Any] = list(coefficients)
+        while len(terms) > 1:
+            paired = [self.mad(high, x, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
+            terms = paired + terms[2 * len(paired) :]
+            if len(terms) > 1:
+                x = x * x
+        return self.lift(terms[0])
 
     # ---- the bits of floats
 
@@ -465,7 +474,8 @@ class Lanes:
         values = [self.lift(x) for x in args]
         if self.inline:
             return FUNCTIONS[name](self, *values)
-        return self.code.module.function_call(self, name, values)
+        result: Val = self.code.module.function_call(self, name, values)
+        return result
 
     def __getattr__(self, name: str) -> Callable[..., Val]:
         """`b.exp(x)` is `b.call("exp", x)`."""

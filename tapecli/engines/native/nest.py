@@ -767,7 +767,7 @@ class Nest:
             args = [self._vector(arg) for arg in args]
         site = self.sites[depth]
         lanes = Lanes(site, self.scalar, self.lanes if wide else 1, inline=self.inline and self.masked is None)
-        result = node.op.native(lanes, *[self._move(arg, depth) for arg in args], **node.params)
+        result: Val = node.op.native(lanes, *[self._move(arg, depth) for arg in args], **node.params)
         if result.name.startswith("%"):
             self.depths[result.name] = (
                 max(depth, self.depths.get(result.name, 0))

@@ -132,6 +132,11 @@ class Program:
         result = node.op.kernel(*[self._array(arg) for arg in node.args], **node.params)
         self._memory.hold(self._where[node.index], np.ascontiguousarray(result, dtype=self.dtype))
 
+    @property
+    def memory(self) -> int:
+        """How many bytes a run takes."""
+        return int(self.dtype.itemsize) * sum(slot.size for slot in self._memory.slots if slot.what != "pointer")
+
     def run(self, *arrays: Any) -> list[Array]:
         """One run."""
         memory = self._memory

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from tapecli.engines.native.ir import Lanes, Val
-from tapecli.engines.native.library import circular, errors, exponential, inverse, logarithm, roots
+from tapecli.engines.native.library import circular, errors, exponential, inverse, logarithm, roots, single
 
 
-def _of_type(double: Callable[..., Val], single: Callable[..., Val] | None) -> Callable[..., Val]:
+def _of_type(double: Callable[..., Val], own: Callable[..., Val] | None) -> Callable[..., Val]:
     def function(b: Lanes, *args: Val) -> Val:
-        if b.scalar == "float" and single is not None:
-            return single(b, *args)
+        if b.scalar == "float" and own is not None:
+            return own(b, *args)
         return b.in_double(double, *args)
 
     return function
@@ -104,6 +103,8 @@ _NAMES = {
 _DOUBLE: dict[str, Callable[..., Val]] = {name: getattr(m, name) for m, names in _NAMES.items() for name in names}
 _DOUBLE["power_log_1"] = partial(logarithm.power_log, k=1)
 _DOUBLE["power_log_2"] = partial(logarithm.power_log, k=2)
-_SINGLE: dict[str, Callable[..., Val]] = {}
-FUNCTIONS: dict[str, Callable[..., Any]] = {name: _of_type(f, _SINGLE.get(name)) for name, f in _DOUBLE.items()}
+_SINGLE: dict[str, Callable[..., Val]] = {
+    f.__name__: f for f in (single.exp, single.log, single.sin, single.cos, single.tanh, single.sigmoid)
+}
+FUNCTIONS: dict[str, Callable[..., Val]] = {name: _of_type(f, _SINGLE.get(name)) for name, f in _DOUBLE.items()}
 FUNCTIONS["spacing"] = roots.spacing  # of either precision

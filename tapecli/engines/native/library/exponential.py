@@ -19,6 +19,8 @@ from tapecli.engines.native.library.pairs import Pair, fast_two_sum
 MAGIC = 1.5 * 2.0**52
 MAGIC_BITS = 0x4338000000000000
 INF = math.inf
+#: Up to which |x| a result is surely normal, and where it is infinite and 0.
+Ends = tuple[float, float, float]
 
 
 def nearest(b: Lanes, x: Val, factor: float) -> tuple[Val, Val]:
@@ -32,7 +34,7 @@ def power_of_two(b: Lanes, k: Val, plus: int = 0) -> Val:
     return b.from_bits((k + (1023 + plus)) << 52)
 
 
-def ldexp(b: Lanes, y: Any, k: Val, plus: int = 0) -> Any:
+def ldexp(b: Lanes, y: Val, k: Val, plus: int = 0) -> Val:
     """`y * 2^(k + plus)` with one rounding, for -2000 < k < 2000 in the low bits of an integer from `nearest`."""
     up = k - (MAGIC_BITS - 4096 - plus)
     half = up >> 1
@@ -82,20 +84,18 @@ def _scaled_or_ends(b: Lanes, x: Val, y: Val, bits: Val, inside: float, top: flo
     return b.code.branch(b.code.any(~usual), ends, plain)[0]
 
 
-def _base(
-    b: Lanes, x: Val, per: float, high: float, low: float, log: tuple[float, ...], ends: tuple[float, ...]
-) -> Val:
+def _base(b: Lanes, x: Val, per: float, cut: tuple[float, ...], log: tuple[float, ...], ends: Ends) -> Val:
     """base^x: x = k log_base 2 + r, exp(r log base)."""
     k, bits = nearest(b, x, per)
-    d = b.mad(k, -high, x)
-    if low:
-        p = k * low
+    d = b.mad(k, -cut[0], x)
+    if len(cut) > 1:
+        p = k * cut[1]
         e = d - p
         tail = (d - e) - p
         d = e
     h, lo = pairs.two_prod(b, d, log[0])
     lo = b.mad(d, log[1], lo)
-    if low:
+    if len(cut) > 1:
         lo = b.mad(tail, log[0], lo)
     one, e = fast_two_sum(b.const(1.0), h)
     y = one + (e + b.mad(h * h, b.poly(h, t.EXP), lo * one))
@@ -103,11 +103,11 @@ def _base(
 
 
 def exp2(b: Lanes, x: Val) -> Val:
-    return _base(b, x, 1.0, 1.0, 0.0, t.LN2, (1021.0, 1025.0, -1080.0))
+    return _base(b, x, 1.0, (1.0,), t.LN2, (1021.0, 1025.0, -1080.0))
 
 
 def exp10(b: Lanes, x: Val) -> Val:
-    return _base(b, x, t.LOG10_2_INVERSE, *t.LOG10_2_CUT, t.LN10, (307.0, 309.0, -325.0))
+    return _base(b, x, t.LOG10_2_INVERSE, t.LOG10_2_CUT, t.LN10, (307.0, 309.0, -325.0))
 
 
 def expm1_pair(b: Lanes, x: Val, low: Any = None, shift: int = 0) -> Pair:
@@ -165,13 +165,11 @@ def sinh(b: Lanes, x: Val) -> Val:
 
 
 def cosh(b: Lanes, x: Val) -> Val:
-    """(D + 1/D)/2, D = exp(|x|)."""
+    """(D + 1/D)/2, D = exp(|x|), scaled as for sinh."""
     a = b.abs(x)
-    _, d = _sinh_parts(b, a)
-    q = pairs.scaled(pairs.inv(b, d), 2.0**-60)
-    s = fast_two_sum(d[0], q[0])
-    y = (s[0] + (s[1] + (q[1] + d[1]))) * 2.0**29
-    return b.select(a > 711.0, INF, y)
+    h, lo, bits = exp_pair(b, b.select(a > 711.0, 711.0, a))
+    d = (h + lo) * power_of_two(b, bits, -30)
+    return b.select(a > 711.0, INF, (d + 2.0**-60 / d) * 2.0**29)
 
 
 def _one_more(b: Lanes, h: Val, lo: Val, bits: Val) -> tuple[Pair, Val]:

@@ -49,7 +49,7 @@ def _beyond(b: Lanes, negative: Val, p: Pair) -> Pair:
 
 
 def _degrees(b: Lanes, p: Pair) -> Val:
-    return pairs.joined(pairs.mul(b, p, pairs.constant(b, t.PER_RADIAN)))
+    return pairs.joined(pairs.mul(b, fast_two_sum(*p), pairs.constant(b, t.PER_RADIAN)))
 
 
 def _atan(b: Lanes, x: Val) -> Pair:
@@ -96,19 +96,31 @@ def atan2(b: Lanes, y: Val, x: Val) -> Val:
     return b.select(b.isnan(x) | b.isnan(y), x + y, result)
 
 
-def _circle(b: Lanes, a: Val) -> Pair:
-    """sqrt(1 - a^2)."""
-    return pairs.sqrt(b, pairs.mul(b, fast_two_sum(b.const(1.0), -a), fast_two_sum(b.const(1.0), a)))
+def _arc(b: Lanes, a: Val) -> tuple[Val, Pair]:
+    """Whether 0 <= a <= 1 is beyond 1/2, and asin(a) as a pair, or there asin(sqrt((1 - a)/2)), half of acos(a)."""
+    beyond = a > 0.5
+    z = b.select(beyond, 0.5 * (1.0 - a), a * a)
+    root = b.sqrt(b.select(beyond, z, 0.25))
+    rest = less_product(b, z, root, root) * (0.5 / b.select(root > 0.0, root, 1.0))
+    v = b.select(beyond, root, a)
+    return beyond, (v, b.mad(v * z, b.poly(z, t.ASIN), b.select(beyond, rest, 0.0)))
+
+
+def _right_angle_less(b: Lanes, p: Pair) -> Pair:
+    h, e = fast_two_sum(b.const(t.HALF_PI[0]), -p[0])
+    return h, e + (t.HALF_PI[1] - p[1])
 
 
 def _asin(b: Lanes, x: Val) -> Pair:
-    a = b.abs(x)
-    return angle(b, (a, b.const(0.0)), _circle(b, a))
+    beyond, p = _arc(b, b.abs(x))
+    return pairs.select(b, beyond, _right_angle_less(b, pairs.scaled(p, 2.0)), p)
 
 
 def _acos(b: Lanes, x: Val) -> Pair:
-    a = b.abs(x)
-    return _beyond(b, x < 0.0, angle(b, _circle(b, a), (a, b.const(0.0))))
+    beyond, p = _arc(b, b.abs(x))
+    negative = x < 0.0
+    signed = pairs.select(b, negative, pairs.neg(p), p)
+    return pairs.select(b, beyond, _beyond(b, negative, pairs.scaled(p, 2.0)), _right_angle_less(b, signed))
 
 
 def asin(b: Lanes, x: Val) -> Val:

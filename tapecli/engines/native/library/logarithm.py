@@ -12,7 +12,7 @@ from typing import Any
 from tapecli.engines.native.ir import Lanes, Val
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
-from tapecli.engines.native.library.exponential import exp_pair, ldexp, nearest, power_of_two
+from tapecli.engines.native.library.exponential import exp, exp_pair, ldexp, nearest, power_of_two
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
 
 INF, NAN = math.inf, math.nan
@@ -118,31 +118,38 @@ def log1p_pair(b: Lanes, q: Val, low: Any = None) -> Pair:
     return pair_near(b, f, rest, k)
 
 
-def log2(b: Lanes, x: Val) -> Val:
+def _log_base(b: Lanes, x: Val, per: tuple[float, ...], two: tuple[float, ...] | None) -> Val:
+    """k two + log(m) per, each a constant in two parts: log m in a head of 21 bits and a tail, so that its product with
+    the head of `per` is exact (as in FreeBSD's e_log2.c)."""
     m, k = split(b, x)
-    p = pairs.mul(b, pair_near(b, m - 1.0, None, None), pairs.constant(b, t.LOG2E))
-    h, e = fast_two_sum(k, p[0])
-    return _ends(b, x, h + (e + p[1]))
+    f = m - 1.0
+    half = 0.5 * (f * f)
+    s = f / (2.0 + f)
+    w = s * s
+    r = w * b.poly(w, t.LOG)
+    head = b.from_bits(b.to_bits(f - half) & -(1 << 32))
+    tail = ((f - head) - half) + s * (half + r)
+    high = head * per[0]
+    low = b.mad(tail + head, per[1], tail * per[0])
+    if two is not None:
+        low = b.mad(k, two[1], low)
+        k = k * two[0]
+    y, e = fast_two_sum(k, high)
+    return _ends(b, x, y + (low + e))
+
+
+def log2(b: Lanes, x: Val) -> Val:
+    return _log_base(b, x, t.LOG2E_CUT, None)
 
 
 def log10(b: Lanes, x: Val) -> Val:
-    m, k = split(b, x)
-    p = pairs.mul(b, pair_near(b, m - 1.0, None, None), pairs.constant(b, t.LOG10E))
-    h, e = fast_two_sum(k * t.LOG10_2[0], p[0])
-    return _ends(b, x, h + b.mad(k, t.LOG10_2[1], e + p[1]))
+    return _log_base(b, x, t.LOG10E_CUT, t.LOG10_2)
 
 
 def softplus(b: Lanes, x: Val) -> Val:
-    """max(x, 0) + log(1 + e), e = exp(-|x|)."""
-    a = b.abs(x)
-    h, lo, bits = exp_pair(b, -b.select(a > 800.0, 800.0, a))
-    e = ldexp(b, h + lo, bits)
-    low = ldexp(b, lo + (h - (h + lo)), bits)
-    f, rest, k = plus_one(b, e, low)
-    y = log_near(b, f, rest - rest * f, k)
-    y = b.select(e < 2.0**-54, e, y)
-    top = b.select(x > 0.0, x, 0.0)
-    return b.select(x.eq(INF), INF, b.select(b.isnan(x), x, top + y))
+    """max(x, 0) + log(1 + exp(-|x|))."""
+    y = b.select(x > 0.0, x, 0.0) + log1p(b, exp(b, -b.abs(x)))
+    return b.select(b.isnan(x), x, y)
 
 
 def logit(b: Lanes, p: Val) -> Val:
@@ -180,7 +187,7 @@ def logaddexp(b: Lanes, x: Val, y: Val) -> Val:
     h, lo, bits = exp_pair(b, b.select(far, -800.0, d), b.select(far, 0.0, dl))
     f, rest, k = plus_one(b, ldexp(b, h, bits), ldexp(b, lo, bits))
     ends = b.select(b.isnan(x) | b.isnan(y), x + y, b.select(x.eq(y), x, top))
-    out = b.select(finite, top + log_near(b, f, rest - rest * f, k), ends)
+    out = b.select(finite, pairs.joined(pairs.add1(pair_near(b, f, rest, k), top)), ends)
     hard = (top < 0.0) & (b.abs(out) < -0.0625 * top) & finite & (top > -1.0)
 
     def careful(v: Val, w: Val, z: Val) -> list[Val]:
@@ -199,7 +206,7 @@ def logaddexp(b: Lanes, x: Val, y: Val) -> Val:
 class Power:
     """|x|^y = (h + lo) 2^k with y as a pair, and what its sign and ends are."""
 
-    def __init__(self, b: Lanes, x: Val, y: Pair, log: Pair | None = None) -> None:
+    def __init__(self, b: Lanes, x: Val, y: tuple[Val, Any], log: Pair | None = None) -> None:
         self.b, self.x, self.y = b, x, y[0]
         self.a = b.abs(x)
         h, lo = log_pair(b, self.a) if log is None else log

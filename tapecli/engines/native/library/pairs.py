@@ -13,7 +13,7 @@ from typing import Any
 
 from tapecli.engines.native.ir import Lanes, Val
 
-Pair = tuple[Any, Any]
+Pair = tuple[Val, Val]
 #: Splits a double into halves of 26 bits, a single one into halves of 12.
 SPLITTERS = {"double": 2.0**27 + 1.0, "float": 2.0**12 + 1.0}
 
@@ -118,7 +118,7 @@ def scaled(p: Pair, by: Any) -> Pair:
     return p[0] * by, p[1] * by
 
 
-def joined(p: Pair) -> Any:
+def joined(p: Pair) -> Val:
     """The float nearest to a pair."""
     return p[0] + p[1]
 
