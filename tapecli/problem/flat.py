@@ -14,6 +14,7 @@ from tapecli.engines import Argument, Compiled
 from tapecli.errors import TapeError
 from tapecli.ops.linear import reshape, slice_
 from tapecli.problem.running import UNROLLED
+from tapecli.rewrite import FOLD_LIMIT
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
@@ -46,11 +47,15 @@ class Flat:
         self.bounds = self._bounds(problem)
         self._problem, self._node = problem, node
         values = runner.function([node], [leaf for _, leaf in leaves])
+        # small constants are folded into the program, large ones are handed to it at each call
+        held = [i for i in range(len(leaves)) if i not in free and arrays[i].size > FOLD_LIMIT]
+        self._held = [arrays[i] for i in held]
 
-        def function(vector: Any) -> Any:
-            given = [derive.constant_like(vector, array) for array in arrays]
-            for i, x in zip(free, self._parts(vector), strict=True):
+        def function(vector: Any, *large: Any) -> Any:
+            given: list[Any] = [None] * len(arrays)
+            for i, x in (*zip(free, self._parts(vector), strict=True), *zip(held, large, strict=True)):
                 given[i] = x
+            given = [derive.constant_like(vector, a) if x is None else x for a, x in zip(arrays, given, strict=True)]
             return values(*given)[0]
 
         self._function = function
@@ -82,7 +87,9 @@ class Flat:
     def _made(self, key: str, derivative: Callable[..., Any], count: int) -> Compiled:
         if key not in self._compiled:
             engine, how = self._problem.runner.engine, self._problem.runner.how
-            arguments = [Argument(f"vector {k}", (self.size,), None) for k in range(count)]
+            vectors = [Argument(f"vector {k}", (self.size,), None) for k in range(count)]
+            held = [Argument(f"held {k}", array.shape, None) for k, array in enumerate(self._held)]
+            arguments = [vectors[0], *held, *vectors[1:]]
             made = engines.compile(engine, derivative(self._function, [0]), arguments, self.dtype, how=how)
             self._compiled[key] = made
             self._problem.runner.traces += made.traces
@@ -90,26 +97,26 @@ class Flat:
 
     def __call__(self, vector: Any) -> tuple[float, Array]:
         """The value and the gradient vector."""
-        value, gradient = self._gradient.run(vector)
+        value, gradient = self._gradient.run(vector, *self._held)
         return value.item(), gradient
 
     def value(self, vector: Any) -> float:
         """The value alone."""
 
         def derivative(f: Callable[..., Any], wrt: Any) -> Callable[..., list[Any]]:
-            return lambda x: [f(x)]
+            return lambda *xs: [f(*xs)]
 
-        return float(self._made("value", derivative, 1).run(vector)[0])
+        return float(self._made("value", derivative, 1).run(vector, *self._held)[0])
 
     def hess(self, vector: Any) -> Array:
         """The Hessian, a matrix of shape (size, size)."""
         if self.size > UNROLLED:
             return np.array([self.hvp(vector, unit) for unit in np.eye(self.size)])  # it is symmetric
-        return self._made("hessian", derive.hessian, 1).run(vector)[-1]
+        return self._made("hessian", derive.hessian, 1).run(vector, *self._held)[-1]
 
     def hvp(self, vector: Any, direction: Any) -> Array:
         """The Hessian times a direction, a vector."""
-        return self._made("hvp", derive.hvp, 2).run(vector, direction)[-1]
+        return self._made("hvp", derive.hvp, 2).run(vector, *self._held, direction)[-1]
 
     def unpack(self, vector: Any) -> dict[str, Array]:
         """The variables by name, in their shapes."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -62,3 +64,15 @@ def test_what_has_no_flat_form(text: str, code: str) -> None:
 def test_vectors_of_another_length_are_refused() -> None:
     with pytest.raises(tp.TapeError, match="2 entries"):
         tp.parse(ROSENBROCK).flat().unpack([1.0])
+
+
+@pytest.mark.parametrize("engine", ["tape", "numpy", "native"])
+def test_large_data_are_handed_over_not_folded(engine: str, tmp_path: Path) -> None:
+    t = np.linspace(0, 1, 5000)
+    np.savez(tmp_path / "d.npz", t=t, y=2 * t)
+    text = 'data t, y from "d.npz"\nvar a = 1\nminimize sum((y - a*t)^2)'
+    fun = tp.parse(text, engine=engine, folder=str(tmp_path)).flat()
+    value, gradient = fun(fun.x0)
+    np.testing.assert_allclose([value, gradient[0]], [np.sum(t * t), -2 * np.sum(t * t)], rtol=1e-12)
+    np.testing.assert_allclose([fun.hess(fun.x0)[0, 0], fun.hvp(fun.x0, [1.0])[0]], 2 * np.sum(t * t), rtol=1e-12)
+    assert fun.value([2.0]) == 0.0
