@@ -7,7 +7,6 @@ such arrays are like any others, and read-only.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
@@ -32,7 +31,9 @@ class Spool:
 
     def __init__(self, shown: str) -> None:
         self._shown = shown
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        from tempfile import TemporaryFile  # late: it starts slowly, and few data are so large
+
+        self._file: IO[bytes] = TemporaryFile()  # noqa: SIM115
         self.count = 0
 
     def add(self, numbers: Array) -> None:
@@ -41,9 +42,9 @@ class Spool:
         try:
             self._file.write(block.data.cast("B") if block.size else b"")
         except OSError as error:
-            where = (
-                f"`{self._shown}` is too large for memory, and the folder for temporary files, {tempfile.gettempdir()}"
-            )
+            from tempfile import gettempdir
+
+            where = f"`{self._shown}` is too large for memory, and the folder for temporary files, {gettempdir()}"
             why = (error.strerror or str(error)).lower()
             raise TapeError("limit", f"{where}, takes no more: {why}", hint="name another by TMPDIR") from None
         self.count += block.size

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Mapping
 from math import prod
@@ -206,15 +207,22 @@ def claim(path: str, force: bool) -> None:
 def reachable(path: str) -> None:
     """Raises TapeError where nothing can be written at `path`: better before a long run than in it."""
     folder = os.path.dirname(os.path.abspath(path))
-    why = None
-    if os.path.isdir(path) or os.path.isdir(older(path)):
-        why = "it is a folder"
-    elif not os.path.isdir(folder):
+    why = "it has no name" if not path else next(filter(None, map(_unusual, (path, older(path)))), None)
+    if why is None and not os.path.isdir(folder):
         why = "there is no such folder"
-    elif not os.access(folder, os.W_OK | os.X_OK):
+    elif why is None and not os.access(folder, os.W_OK | os.X_OK):
         why = "permission denied"
     if why is not None:
         raise TapeError("file", f"the checkpoint {path} cannot be written: {why}")
+
+
+def _unusual(path: str) -> str | None:
+    """What there is at a path that a file must not take the place of."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return None
+    return None if stat.S_ISREG(mode) else "it is a folder" if stat.S_ISDIR(mode) else "it is no regular file"
 
 
 class Keeper:

@@ -57,7 +57,7 @@ class Descent(Frozen):
         self, target: Target, state: State, best: State | None, count: int, tol: float | None, floor: float | None
     ) -> tuple[State, State | None] | None:
         """Many steps in one call of compiled code; see `tapecli.optimize.method`."""
-        if not _repeats(target):
+        if not target.loops(self.optimizer):
             return None
         return Stretch(self, target, state).taken(best, count, tol, floor)
 
@@ -68,10 +68,12 @@ class Descent(Frozen):
     def _at(self, target: Target, number: int, point: Point, slots: dict[str, Array]) -> State:
         """The state of step `number`, at `point` with `slots`."""
         count = len(point)
-        if _repeats(target):
+        if target.loops(self.optimizer):
             memory = self.memory(slots, [*point, *slots.values()], count)
             before = State(number - 1, point, math.inf, math.inf, number, memory)
-            return Stretch(self, target, before).taken(None, 1, None, None)[0]
+            taken = Stretch(self, target, before).taken(None, 1, None, None)
+            if taken is not None:
+                return taken[0]
         program = self._program(target, slots)
         value, norm, *after = program.run(*point, *slots.values(), number + 1.0)
         return State(number, point, float(value), float(norm), number + 1, self.memory(slots, after, count))
@@ -90,7 +92,7 @@ class Descent(Frozen):
             own = [Argument(name, x.shape, None) for name, x in slots.items()]
             return [*target.arguments(), *own, Argument("step", (), None)]
 
-        return target.compiled(self, lambda: self.function(target, list(slots)), arguments)
+        return target.compiled(self.optimizer, lambda: self.function(target, list(slots)), arguments)
 
     def function(self, target: Target, layout: list[str]) -> Callable[..., list[Any]]:
         """`(*params, *slots, step) -> [value, gradient norm, *new params, *new slots]`: a whole step on values."""
@@ -112,11 +114,6 @@ class Descent(Frozen):
         return step
 
 
-def _repeats(target: Target) -> bool:
-    """Whether steps can be repeated in compiled code, at once or once that pays."""
-    return target.engine in ("native", "auto")
-
-
 class Stretch:
     """Steps of a descent that are repeated without coming back: what is carried from step to step, and the step.
 
@@ -133,8 +130,8 @@ class Stretch:
 
     def taken(
         self, best: State | None, count: int, tol: float | None, floor: float | None
-    ) -> tuple[State, State | None]:
-        """Up to `count` steps on, and the best state then."""
+    ) -> tuple[State, State | None] | None:
+        """Up to `count` steps on, and the best state then; None where that is not worth compiling."""
         state, n = self._state, self._n
         known = state if best is None else best
         own = [state.memory[f"next/{i}"] for i in range(n)] + [state.memory[name] for name in self._layout]
@@ -143,7 +140,9 @@ class Stretch:
         record = [value, known.gradient_norm, float(known.step), *known.x]
         ends = [math.nan if tol is None else tol, math.nan if floor is None else floor]
         now = [*own, *averages, *ends, float(state.step), state.value, state.gradient_norm, *state.x, *record]
-        program = self._target.repeated(self._method, lambda: self._step, lambda: self._arguments(now))
+        program = self._target.repeated(self._method.optimizer, lambda: self._step, lambda: self._arguments(now))
+        if program.engine != "native":
+            return None
         after, done = program.run(now, count)
         return self._read(after, done, best)
 

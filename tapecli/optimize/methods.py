@@ -118,7 +118,11 @@ def choose(target: Target, kinks: Iterable[str], options: Mapping[str, Any]) -> 
     squares = target.residuals
     bounds = " within bounds" if target.bounded else ""
     if squares is not None and target.size <= EXACT and squares.entries * target.size <= 50_000_000:
-        return "lm", {}, f"a sum of {squares.entries} squares of {_count(target.size)}{bounds}"
+        return (
+            "lm",
+            {},
+            f"a sum of {squares.entries} square{'s' * (squares.entries != 1)} of {_count(target.size)}{bounds}",
+        )
     kinks = sorted(set(kinks))
     if kinks:
         return "lbfgs", {}, f"the objective has kinks ({', '.join(kinks)}){bounds}"
@@ -127,5 +131,5 @@ def choose(target: Target, kinks: Iterable[str], options: Mapping[str, Any]) -> 
     return "lbfgs", {}, f"a function of {_count(target.size)}{bounds}"
 
 
-def _count(n: int) -> str:
-    return f"{n} variable{'s' * (n != 1)}"
+def _count(n: int, what: str = "variable") -> str:
+    return f"{n} {what}{'s' * (n != 1)}"

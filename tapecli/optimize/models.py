@@ -127,7 +127,7 @@ class Squares:
                 if at.slack is not None:
                     full = full + at.jacobian.T @ (at.slack[:, None] * at.jacobian)
             self._full = full[np.ix_(self.free, self.free)]
-        return self._full
+        return np.asarray(self._full)
 
     def _out(self, p: Array) -> Array:
         step = np.zeros(self._x.size)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,7 +106,8 @@ class Target:
     @property
     def traces(self) -> int:
         """How often a function was traced."""
-        every: list[Compiled | Repeated] = [*self._programs.values(), *self._derived.values(), *self._repeats.values()]
+        loops = [program for program in self._repeats.values() if program.engine == "native"]
+        every: list[Compiled | Repeated] = [*self._programs.values(), *self._derived.values(), *loops]
         return sum(program.traces for program in every)
 
     def derived(self, function: Callable[..., Any], x: Array, held: Sequence[Array]) -> Target:
@@ -116,6 +118,13 @@ class Target:
             function, self.names, self.split(x), lower, upper, self.dtype, self.engine, held=held, how=self.how
         )
         other._programs = self._derived
+        return other
+
+    def begun_at(self, starts: Sequence[Array]) -> Target:
+        """The same at other starts; what is compiled is shared."""
+        other = copy(self)
+        other.starts = tuple(other.split(np.clip(other.flat(starts), self.low, self.high)))
+        other._latest = {}
         return other
 
     def _inputs(self, x: Array) -> list[Array]:
@@ -163,6 +172,13 @@ class Target:
         if key not in self._repeats:
             self._repeats[key] = engines.repeat(self.engine, make(), arguments(), self.dtype, self.planned, self.how)
         return self._repeats[key]
+
+    def loops(self, key: Any) -> bool:
+        """Whether a step may be repeated in compiled code, as far as is known by now."""
+        if self.engine not in ("native", "auto"):
+            return False
+        known = self._repeats.get(key)
+        return known is None or known.engine == "native"
 
     @property
     def used(self) -> str:

@@ -77,14 +77,15 @@ class Batches:
     def total(self, target: Target, point: Sequence[Array]) -> tuple[float, float]:
         """Value and gradient norm of the objective of all rows. Block by block, where it is a sum over the rows: then
         no more memory is taken than a block needs."""
-        if not self.rows.affine:
-            named = dict(zip(target.names, point, strict=True))
-            whole = self.problem.derivatives(at={**self.at, **named}, wrt=list(target.names))
-            value, parts = self.sign * float(whole.value), list((whole.gradient or {}).values())
-            gradient = self.sign * target.flat(parts)
-        else:
-            value, gradient = self._by_blocks(target, point)
-        return value, float(np.linalg.norm(target.project(gradient, target.flat(point))))
+        with np.errstate(all="ignore"):
+            value, gradient = self._whole(target, point) if not self.rows.affine else self._by_blocks(target, point)
+            return value, float(np.linalg.norm(target.project(gradient, target.flat(point))))
+
+    def _whole(self, target: Target, point: Sequence[Array]) -> tuple[float, Array]:
+        """Value and gradient of all rows at once."""
+        named = dict(zip(target.names, point, strict=True))
+        whole = self.problem.derivatives(at={**self.at, **named}, wrt=list(target.names))
+        return self.sign * float(whole.value), self.sign * target.flat(list((whole.gradient or {}).values()))
 
     def _by_blocks(self, target: Target, point: Sequence[Array]) -> tuple[float, Array]:
         n = self.count

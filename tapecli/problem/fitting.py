@@ -25,7 +25,7 @@ from tapecli.optimize.schedules import unknown
 from tapecli.optimize.target import Target
 from tapecli.optimize.trust_region import TrustRegion
 from tapecli.problem import runs
-from tapecli.problem.minimizing import Run, run_of
+from tapecli.problem.minimizing import run_of, told
 from tapecli.problem.results import Fit, Minimum, Parameter, Step
 from tapecli.problem.runs import PLAIN, RunOptions
 from tapecli.problem.student import quantile
@@ -100,7 +100,7 @@ def fit(
         )
     run = run_of(problem, at, target, 1.0, method, steps, tol, {}, callback, timeout, how)
     x = target.flat(run.at)
-    least = _minimum(problem, goal.output.name, run, time.perf_counter() - begin)
+    least = told(problem, at, run, 1.0)
     if several is not None:
         least = least._replace(
             minima=several.minima,
@@ -109,7 +109,9 @@ def fit(
             evaluations=several.evaluations + least.evaluations,
         )
     spread = spread_of(target, x) if run.converged else None
-    return _told(problem, at, target, x, run, least, spread, asked)
+    with np.errstate(all="ignore"):
+        result = _told(problem, at, target, x, least, spread, asked)
+    return result._replace(minimum=least._replace(seconds=time.perf_counter() - begin))
 
 
 def _from_several(
@@ -126,13 +128,12 @@ def _from_several(
     """The best of the minima from several starts; the fit then begins there."""
     goal = problem.formula.goal
     assert goal is not None
-    name = goal.output.name
 
     def once(start: dict[str, Array], left: float | None) -> Minimum:
         begin = time.perf_counter()
         target = target_of(problem, start, 1.0, asked.loss, asked.loss_scale)
         run = run_of(problem, start, target, 1.0, method, steps, tol, {}, None, left, how._replace(starts=1))
-        return _minimum(problem, name, run, time.perf_counter() - begin)
+        return told(problem, start, run, 1.0)._replace(seconds=time.perf_counter() - begin)
 
     return runs.from_several(problem, at, goal, how, timeout, once, callback)
 
@@ -172,7 +173,6 @@ def _told(
     at: Mapping[str, Array],
     target: Target,
     x: Array,
-    run: Run,
     least: Minimum,
     spread: Spread | None,
     asked: Asked,
@@ -349,9 +349,3 @@ def _end(target: Target, x: Array, k: int, guess: float, base: float, reach: flo
         if abs(value) <= 1e-9 * reach or abs(far - near) <= 1e-9 * abs(far):
             return float(x[k] + middle)
     return float(x[k] + (near + far) / 2.0)
-
-
-def _minimum(problem: Problem, name: str, run: Run, seconds: float) -> Minimum:
-    from tapecli.problem.minimizing import told
-
-    return told(problem, name, run, 1.0, seconds)

@@ -84,20 +84,22 @@ def minimize(
         from tapecli.problem.sensitivity import sensitivities
 
         moved = sensitivities(problem, at, run, sensitivity)
+    result = told(problem, at, run, sign)
+    return result._replace(sensitivity=moved, seconds=time.perf_counter() - begin)
+
+
+def told(problem: Problem, at: Mapping[str, Array], run: Run, sign: float) -> Minimum:
+    """A run as a result, its time left open."""
     trouble = None
     if run.stop_reason == "nonfinite":
         from tapecli.problem.trouble import trouble_of
 
         trouble = trouble_of(problem, at, run, sign)
-    result = told(problem, goal.output.name, run, sign, time.perf_counter() - begin)
-    return result._replace(sensitivity=moved, trouble=trouble)
-
-
-def told(problem: Problem, name: str, run: Run, sign: float, seconds: float) -> Minimum:
-    """A run as a result."""
+    goal = problem.formula.goal
+    assert goal is not None
     names, best, last = run.target.names, run.ending.best or run.ending.state, run.ending.state
     return Minimum(
-        of=name,
+        of=goal.output.name,
         method=run.method.name,
         steps=last.step,
         evaluations=last.evaluations,
@@ -106,7 +108,7 @@ def told(problem: Problem, name: str, run: Run, sign: float, seconds: float) -> 
         value=sign * run.end.value,
         at=dict(zip(names, run.at, strict=True)),
         gradient_norm=run.end.gradient_norm,
-        seconds=seconds,
+        seconds=0.0,
         best_value=sign * best.value,
         best_at=dict(zip(names, best.x, strict=True)),
         traces=run.target.traces,
@@ -115,6 +117,7 @@ def told(problem: Problem, name: str, run: Run, sign: float, seconds: float) -> 
         chosen=run.why,
         evidence=run.evidence,
         violation=run.end.violation if run.target.constraints is not None else None,
+        trouble=trouble,
         notes=run.notes,
     )
 

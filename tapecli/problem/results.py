@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tapecli.core import Array
 from tapecli.errors import TapeError
-from tapecli.optimize.evidence import Evidence
+
+if TYPE_CHECKING:
+    from tapecli.optimize.evidence import Evidence
 
 
 class Evaluation(NamedTuple):

@@ -39,6 +39,8 @@ class Runner:
         self._entries: int | None = None
         self._leaves: dict[tuple[str, ...], list[tuple[str, Node]]] = {}
         self._starts: dict[str, Array] = {}
+        #: what others have made of this formula, for another time
+        self.kept: dict[Any, Any] = {}
 
     def leaves(self, extra: Sequence[str] = ()) -> list[tuple[str, Node]]:
         """The arguments of every function of this problem: its inputs, then a tap for each bound name in `extra`."""

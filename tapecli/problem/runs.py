@@ -45,6 +45,8 @@ class RunOptions(NamedTuple):
     force: bool = False
 
 
+#: The greatest number of starts.
+MOST = 100_000
 #: Reasons to stop after which a run can go on.
 UNFINISHED = ("interrupted", "timeout", "max_evaluations")
 #: All data at every step, one start, no checkpoints.
@@ -57,6 +59,8 @@ def checked(how: RunOptions) -> RunOptions:
         value = getattr(how, name)
         if value is not None and not (value >= least and float(value).is_integer()):
             raise TapeError("usage", f"{name} is a whole number, {least} or more, not {value}")
+    if how.starts > MOST:
+        raise TapeError("usage", f"{how.starts} starts are too many: at most {MOST:,}")
     if not how.checkpoint_every >= 0:
         raise TapeError("usage", f"checkpoint_every is a number of seconds, 0 or more, not {how.checkpoint_every}")
     if how.resume and how.checkpoint is None:

@@ -186,7 +186,7 @@ def _one(k: int) -> Minimum:
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         end: Minimum = _work["once"](_work["starts"][k], _left(_work["deadline"]))
-        return end
+        return end._replace(trouble=None)  # an error with its place is not sent between processes
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 

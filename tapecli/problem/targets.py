@@ -18,6 +18,9 @@ from tapecli.rewrite.squares import KINKED, Squares, squares_of
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
 
+#: Targets of a problem that are kept at most.
+KEPT = 4
+
 
 class Setting:
     """The leaves of a problem at a point: which of them are variables, and the values of the others."""
@@ -70,10 +73,24 @@ def target_of(
     squares: bool = True,
 ) -> Target:
     """The goal as a function of the variables alone, times `sign`; constants and data are fixed for the run. A loss
-    other than `linear` takes the place of the squares of a fit. `squares`: whether sums of squares are looked for."""
+    other than `linear` takes the place of the squares of a fit. `squares`: whether sums of squares are looked for.
+
+    What was made for the same constants before is taken again, with what was compiled for it."""
+    setting = Setting(problem, at)
+    known = (sign, loss, scale, squares, *[id(a) for i, a in enumerate(setting.arrays) if i not in setting.free])
+    kept = problem.runner.kept
+    if known not in kept:
+        if len(kept) >= KEPT:
+            kept.clear()
+        kept[known] = _made(setting, sign, loss, scale, squares)
+    target: Target = kept[known]
+    return target.begun_at([setting.arrays[i] for i in setting.free])
+
+
+def _made(setting: Setting, sign: float, loss: str, scale: float, squares: bool) -> Target:
+    problem = setting.problem
     goal = problem.formula.goal
     assert goal is not None
-    setting = Setting(problem, at)
     node = goal.output.node
     single = setting.function([node])
     found = squares_of(node, setting.variables, setting.known(), sign) if squares else None

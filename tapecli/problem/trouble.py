@@ -42,7 +42,9 @@ def trouble_of(problem: Problem, at: Mapping[str, Array], run: Any, sign: float)
 
 def _hint(run: Any, target: Target) -> str:
     advice = "try another start (--at) or another --method"
-    if not methods.is_first_order(run.method.name) or run.ending.state.step == 0:
+    if run.ending.state.step == 0:
+        return "start where the objective and its gradient are finite (--at)"
+    if not methods.is_first_order(run.method.name):
         return advice
     sharpest = _sharpest(target, target.flat(target.starts))
     if sharpest is None or run.method.name != "sgd":

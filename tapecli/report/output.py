@@ -171,6 +171,13 @@ def _refuse_data(final: str, path: str) -> None:
 
 def write_whole(path: str, content: bytes, force: bool) -> None:
     """A file with this content, which appears whole or not at all."""
+    if _special(path):
+        try:
+            with open(path, "wb") as stream:
+                stream.write(content)
+        except OSError as error:
+            raise trouble(path, "written", error) from None
+        return
     final = os.path.realpath(path)
     temporary = os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.{os.getpid()}.tmp")
     try:

@@ -173,6 +173,13 @@ def test_a_tolerance_is_tested_by_all_rows(folder: Path) -> None:
     assert (noisy.stop_reason, noisy.converged) == ("steps", False)
 
 
+def test_numbers_that_run_off_end_the_run(folder: Path) -> None:
+    problem = tp.parse(HEAD + "minimize sum((y - X @ w)^2), batch=4")
+    end = problem.minimize(method="sgd", learning_rate=1e3, epochs=500)
+    assert (end.stop_reason, end.converged) == ("nonfinite", False)
+    assert np.isfinite(end.best_value)
+
+
 def test_maximize_and_single_precision(folder: Path) -> None:
     text = (
         'data y from "t.csv"\nvar m = 0.5\nmaximize -sum((y - m)^2) using sgd(learning_rate=1e-4), batch=5, epochs=100'

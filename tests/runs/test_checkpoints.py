@@ -186,6 +186,11 @@ def test_wrong_uses_are_refused(folder: Path) -> None:
             assert caught.value.code == "file"
             assert not seen  # before the run, not after it
     assert Path("folder").is_dir()
+    os.mkfifo("pipe")
+    for path, why in (("pipe", "it is no regular file"), ("", "it has no name")):
+        for more in ({"force": True}, {"resume": True}):
+            with pytest.raises(tp.TapeError, match=f"cannot be written: {why}"):
+                tp.parse(DATA).minimize(checkpoint=path, **more)
     Path("mine.1").write_text("mine")
     with pytest.raises(tp.TapeError, match=r"mine\.1 exists already"):
         tp.parse(DATA).minimize(checkpoint="mine")

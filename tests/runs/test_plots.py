@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +141,15 @@ def test_the_command_writes_pictures(folder: Path, kind: str, capsys: pytest.Cap
     assert Path(f"p.{kind}").read_bytes() == content
     assert run(["minimize", "f.tape", "--method", "adam", "--steps", "30", "-q", "--plot", f"p.{kind}", "--force"]) == 0
     assert kind == "pdf" or Path(f"p.{kind}").read_bytes() == content  # equal runs, equal pictures
+
+
+def test_a_pipe_stays_a_pipe(folder: Path) -> None:
+    os.mkfifo("p.png")
+    with ThreadPoolExecutor(1) as pool:
+        content = pool.submit(Path("p.png").read_bytes)
+        assert run(["minimize", "f.tape", "--steps", "3", "-q", "--plot", "p.png", "--force"]) == 0
+        assert content.result(30).startswith(b"\x89PNG")
+    assert stat.S_ISFIFO(os.stat("p.png").st_mode)
 
 
 def test_names_that_look_like_formulas_are_text(folder: Path) -> None:

@@ -75,8 +75,10 @@ def test_of_a_maximum_the_greatest_comes_first() -> None:
     assert end.value == end.minima[0].value > end.minima[1].value
 
 
-def test_ends_that_ran_off_are_no_minima() -> None:
-    end = tp.parse("var x = 0.5\nminimize x^4 - x^2 + 0*sqrt(x + 1)").minimize(starts=24, method="newton", seed=2)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ends_that_ran_off_are_no_minima(jobs: int) -> None:
+    problem = tp.parse("var x = 0.5\nminimize x^4 - x^2 + 0*sqrt(x + 1)")
+    end = problem.minimize(starts=24, method="newton", seed=2, jobs=jobs)
     assert np.isfinite(end.value)
     assert 1 <= sum(m.found for m in end.minima) < 24
     assert all(float(m.at["x"]) >= -1 for m in end.minima)
@@ -124,3 +126,9 @@ def test_wrong_uses_are_refused(tmp_path: Any, words: list[str], capsys: pytest.
     path.write_text(HIMMELBLAU)
     assert run(["minimize", str(path), *words]) == 2
     assert "error[usage]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_where_all_runs_go_off_that_is_the_answer(jobs: int) -> None:
+    end = tp.parse("var x = 2\nminimize x^4").minimize(starts=4, method="sgd", learning_rate=10.0, jobs=jobs)
+    assert (end.stop_reason, end.minima, end.starts) == ("nonfinite", (), 4)
