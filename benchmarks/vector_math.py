@@ -24,7 +24,8 @@ from harness import Compiled, Kind, own
 
 import tapecli.ops  # noqa: F401  (declares the ops)
 from tapecli.core import TABLE
-from tapecli.engines.native.ir import Lanes, Val
+from tapecli.engines.native.ir import Val
+from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import FUNCTIONS
 
 #: Where arguments are drawn from, uniformly; elsewhere 0.1 to 3.

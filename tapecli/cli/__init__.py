@@ -28,6 +28,9 @@ def run(argv: Sequence[str]) -> int:
     try:
         return _flushed(_run(argv))
     except KeyboardInterrupt as signal:
+        from tapecli.report.output import abandon
+
+        abandon()  # where the signal came between the opening of a file and the care for it
         return _flushed(_interrupted(signal))
 
 

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, Protocol, TextIO
 
 from tapecli.errors import TapeError
@@ -105,12 +105,12 @@ def opened(path: str | None, force: bool) -> Iterator[Sink]:
     if not force and os.path.lexists(final):
         raise exists(path)
     temporary = os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.{os.getpid()}.tmp")
+    _open.append(temporary)  # first: a signal may come at any moment
     try:
-        stream = open(temporary, "x", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
-    except OSError as error:
-        raise trouble(path, "written", error) from None
-    _open.append(temporary)
-    try:
+        try:
+            stream = open(temporary, "x", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+        except OSError as error:
+            raise trouble(path, "written", error) from None
         with told_of(path), stream:
             yield stream
             _finish(stream, temporary, final, path, force)
@@ -125,9 +125,9 @@ _open: list[str] = []
 def abandon() -> None:
     """Removes what was not written to its end."""
     while _open:
-        temporary = _open.pop()
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
+        with suppress(FileNotFoundError):
+            os.unlink(_open[-1])
+        _open.pop()
 
 
 @contextmanager

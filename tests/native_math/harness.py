@@ -11,7 +11,8 @@ import numpy as np
 
 from tapecli.engines.native import build
 from tapecli.engines.native.host import host
-from tapecli.engines.native.ir import FLOATS, Code, Lanes, Val
+from tapecli.engines.native.ir import FLOATS, Code, Val
+from tapecli.engines.native.lanes import Lanes
 
 Rule = Callable[..., Val]
 

@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any
 
 from tapecli.core import Op, Shape
-from tapecli.engines.native.ir import Code, Lanes
+from tapecli.engines.native.ir import Code
+from tapecli.engines.native.lanes import Lanes
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed
 from tapecli.ops.lowering import (
     Coords,

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from tapecli.core import Array
-from tapecli.engines.native.ir import Code, Lanes, Val
+from tapecli.engines.native.ir import Code, Val
+from tapecli.engines.native.lanes import Lanes
 from tapecli.graph import Node
 from tapecli.ops.lowering import Table
 

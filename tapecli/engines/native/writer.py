@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 
 from tapecli.engines.native import recurrences, scatters
-from tapecli.engines.native.ir import Code, Lanes, Val
+from tapecli.engines.native.frame import Place, strides_of
+from tapecli.engines.native.ir import Code, Val
+from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.lower import seen_through, weight
 from tapecli.engines.native.module import Function, Module, Step, loop
-from tapecli.engines.native.nest import Nest, Place, strides_of
+from tapecli.engines.native.nest import Nest
 from tapecli.engines.native.plan import Pass, Plan, Stage, Task
 from tapecli.graph import LITERAL, Node
 
@@ -175,7 +177,6 @@ class Writer:
 
         for stage in p.stages:
             Nest(
-                self.plan,
                 stage,
                 self.module.scalar,
                 self.module.width,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tapecli.engines.native.ir import Lanes, Val
+from tapecli.engines.native.ir import Val
+from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import circular, errors, exponential, inverse, logarithm, roots, single
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tapecli.engines.native.ir import Lanes, Val
+from tapecli.engines.native.ir import Val
+from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum

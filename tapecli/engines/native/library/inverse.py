@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 
-from tapecli.engines.native.ir import Lanes, Val
+from tapecli.engines.native.ir import Val
+from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
 from tapecli.engines.native.library.logarithm import log_near, plus_one, split

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tapecli.engines.native.ir import Lanes, Val
+from tapecli.engines.native.ir import Val
+from tapecli.engines.native.lanes import Lanes
 
 Pair = tuple[Val, Val]
 #: Splits a double into halves of 26 bits, a single one into halves of 12.

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tapecli.engines.native.ir import Lanes, Val
+from tapecli.engines.native.ir import Val
+from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import circular, exponential, logarithm
 from tapecli.engines.native.library import tables as t
 
