@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -226,7 +227,7 @@ class Pool:
         return None
 
     def _round(self, turn: int) -> Iterator[Result]:
-        """What has come since the last round; waits until something does."""
+        """Takes what has come since the last round, and waits until something does; gives what dead workers cost."""
         by_pipe: dict[Any, Worker] = {worker.results: worker for worker in self._workers}
         patience = None if self._limit is None and self._tick is None else 0.2
         ready: list[Any] = wait(list(by_pipe), timeout=patience)
@@ -243,16 +244,15 @@ class Pool:
             sleep(ROUND)
 
     def _received(self, worker: Worker) -> Iterator[Result]:
+        """Takes what a worker has answered; where it is dead, gives what there is to say of the file it had in hand."""
         try:
-            while worker.results.poll():
-                with _Held():
-                    message = worker.results.recv_bytes()
-                now = monotonic()
-                result = Result.read(message)
-                worker.open.popleft()
-                self._mean += 0.2 * (result.seconds - self._mean)
-                worker.began = now
-                yield result
+            with _Held():
+                while _has_message(worker.results):
+                    result = Result.read(worker.results.recv_bytes())
+                    worker.open.popleft()
+                    worker.began = monotonic()
+                    self._mean += 0.2 * (result.seconds - self._mean)
+                    self._waiting.put(result)
         except (EOFError, OSError):
             yield from self._bury(worker)
 
@@ -306,6 +306,13 @@ class Pool:
             worker.process.join(1.0)
         self._workers = []
         self._waiting.close()
+
+
+def _has_message(connection: Connection) -> bool:
+    """Whether something has come, or the end: `poll` of the connection itself makes a selector each time."""
+    if os.name == "posix":
+        return bool(select.select([connection], [], [], 0)[0])
+    return connection.poll()
 
 
 def _death(status: int | None) -> TapeError:
