@@ -150,8 +150,8 @@ class Op:
     shape     the result's shape from the arguments' shapes and the parameters
     vjps      a rule per argument, or None where the derivative is absent; a callable `i -> rule` for any number
     native    what compiled code makes of it. Elementwise: `(b, *args, **params)` written with `Lanes`
-              (`tapecli/engines/native/lanes.py`); else one of the forms of `tapecli/ops/lowering.py`; None where the op is
-              left to NumPy
+              (`tapecli/engines/native/lanes.py`); else one of the forms of `tapecli/ops/lowering.py`; None where the
+              op is left to NumPy
     domain    per argument, the open or closed interval that real values come from, as text
     points    arguments for the tests of this op: tuples of numbers inside the domain, kinks excluded
     doc       the line that `tapecli ops` and the reference page show
