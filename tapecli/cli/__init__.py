@@ -72,8 +72,9 @@ def _run(argv: Sequence[str]) -> int:
     except OSError as error:
         return _refused(error)
     except Exception as error:
-        from tapecli.cli.perform import bug
+        from tapecli.cli.perform import bug, not_a_signal
 
+        not_a_signal()
         return _say(bug(error), asked)
 
 

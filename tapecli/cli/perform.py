@@ -23,18 +23,38 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: ends work the same way as Ctrl-C does, with another status."""
 
 
+#: The signals that ended work so far.
+_heard: list[int] = []
+
+
 def catch_termination() -> list[int]:
-    """From here on SIGTERM raises `Terminated`; the list remembers that it did, should something handle that."""
+    """From here on SIGTERM raises `Terminated`; the list remembers which signals came, should something handle them."""
     import signal
 
-    seen: list[int] = []
+    _heard.clear()
 
     def stop(number: int, _: object) -> None:
-        seen.append(number)
-        raise Terminated
+        _heard.append(number)
+        raise _raised()
 
     signal.signal(signal.SIGTERM, stop)
-    return seen
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)
+    return _heard
+
+
+def _raised() -> type[KeyboardInterrupt]:
+    """What the signals so far raise: once told to end, a process ends so."""
+    import signal
+
+    return Terminated if signal.SIGTERM in _heard else KeyboardInterrupt
+
+
+def not_a_signal() -> None:
+    """Raises what a signal raised, where something has made another exception of it: libraries that are being imported
+    do so."""
+    if _heard:
+        raise _raised()
 
 
 def style_of(command: str, v: Values) -> Style:
@@ -81,7 +101,7 @@ def run(command: str, v: Values) -> int:
         _all(command, v, inputs, report)
         report.finish()
     code = report.status()
-    if code == INTERRUPTED and terminated:
+    if code == INTERRUPTED and terminated and issubclass(_raised(), Terminated):
         return TERMINATED
     return 0 if v["exit_zero"] and code < BUG else code
 
@@ -236,6 +256,7 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
     except OSError as error:
         report.error(TapeError("file", f"a file cannot be read: {error}"))
     except Exception as error:
+        not_a_signal()
         report.error(bug(error))
     spent = perf_counter() - start
     if v["verbose"]:
