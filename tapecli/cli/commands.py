@@ -121,7 +121,8 @@ def differentiate(problem: Problem, v: Any, at: Point | None, row: int | None, r
 
 
 def bench(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
-    report.bench(problem.bench(at=at, of=v["of"]), row)
+    r = problem.bench(at=at, of=v["of"])
+    report.bench(r, row, _blame(problem, r.result))
 
 
 def trace(problem: Problem, v: Any, report: Report) -> None:

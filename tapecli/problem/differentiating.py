@@ -14,7 +14,8 @@ from tapecli.engines.traced import trace
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, LITERAL, Node, needed
 from tapecli.syntax.code import Data
-from tapecli.write.graphs import Names, Written, literal, written
+from tapecli.write.graphs import Names, Written, written
+from tapecli.write.literals import literal
 from tapecli.write.printers import FORMS, Latex, Printer
 from tapecli.write.terms import Terms, reachable
 
@@ -58,7 +59,8 @@ def differentiate(
     keys: list[tuple[str, ...]] = [(name,) for name in names] if order == 1 else [*pairs]
     nodes, called = _traced(problem, node, names, order)
     taken = {*problem.formula.names, *problem.formula.inputs}
-    made = written(nodes, called, taken)
+    fixed = {name for name, entry in problem.formula.inputs.items() if entry.kind != "var" and name not in names}
+    made = written(nodes, called, taken, fixed)
     target = "" if output.startswith("_") else output
     fresh = Names(taken | set(made.bindings))
     results = [fresh.free(_called(target, key, order)) for key in keys]

@@ -533,7 +533,8 @@ class Problem:
         return differentiate(problem, point, wrt, of, order, form)
 
     def bench(self, *, at: Values | None = None, of: str | None = None) -> Bench:
-        """How long each engine takes for the value and the gradient of an output."""
+        """How long each engine takes for the value and the gradient of an output. A problem that asks for one engine
+        has it timed beside the tape."""
         from tapecli.problem.timing import bench
 
         return bench(self, at, of)

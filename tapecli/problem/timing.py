@@ -13,6 +13,7 @@ from tapecli.problem.points import Values
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
+    from tapecli.problem.results import Derivatives
 
 ENGINES = ("tape", "numpy", "native")
 #: Seconds that one measurement takes at least, and how many it is the median of at least.
@@ -21,20 +22,25 @@ ENOUGH, LEAST = 0.1, 5
 
 class Timed(NamedTuple):
     """One engine on one formula, in seconds. `first` is from the formula as it was read to the first value and
-    gradient: tracing and compiling is in it. `value` and `gradient` (value and gradient together) are medians of
-    further calls, `runs` of them. `difference` is the greatest one from the tape's, relative to the largest entry."""
+    gradient: tracing and compiling is in it, for compiled code is not taken from the cache on disk. `value` and
+    `gradient` (value and gradient together) are medians of further calls, `runs` of them. `ratio` is how often the
+    engine's gradient goes into the tape's. `difference` is the greatest one from the tape's, relative to the largest
+    entry."""
 
     engine: str
     first: float
     value: float
     gradient: float
     runs: int
+    ratio: float
     difference: float
 
 
 class Bench(NamedTuple):
-    """The engines side by side; `missing` says why an engine is not among them, by its name."""
+    """The engines side by side; `missing` says why an engine is not among them, by its name. `result` is what the tape
+    gives, the value and the gradient."""
 
+    result: Derivatives
     of: str
     dtype: str
     at: dict[str, Any]
@@ -49,29 +55,37 @@ class Bench(NamedTuple):
 
 
 def bench(problem: Problem, at: Values | None, of: str | None) -> Bench:
-    """Times every engine there is on the value and the gradient of an output."""
+    """Times the engines there are on the value and the gradient of an output: all of them, or the tape and the one that
+    the problem asks for."""
     from tapecli.engines import native
 
     name, _ = problem._scalar(of, "say --of NAME for one that is a number, or sum it")
     base = problem.compile("tape").derivatives(at=at, of=name)
-    found, missing = [], {}
+    asked = problem.runner.engine
+    found: list[Timed] = []
+    missing: dict[str, str] = {}
     for engine in ENGINES:
-        if engine == "native" and not native.ready(quiet=True):
-            missing[engine] = "machine code cannot be made here: pip install 'tapecli[native]'"
+        if asked not in ("auto", engine) and engine != "tape":
             continue
-        found.append(_timed(problem, engine, at, name, base))
+        if engine == "native" and (reason := native.lack()) is not None:
+            missing[engine] = reason
+            continue
+        timed = _timed(problem, engine, at, name, base)
+        found.append(timed._replace(ratio=(found or [timed])[0].gradient / timed.gradient))
     entries = sum(part.size for part in (base.gradient or {}).values())
-    return Bench(name, problem.dtype, base.at, entries, tuple(found), missing)
+    return Bench(base, name, problem.dtype, base.at, entries, tuple(found), missing)
 
 
-def _timed(problem: Problem, engine: str, at: Values | None, of: str, base: Any) -> Timed:
+def _timed(problem: Problem, engine: str, at: Values | None, of: str, base: Derivatives) -> Timed:
     compiled = problem.compile(engine)
+    # what an earlier run left in the cache would pass for compiling
+    compiled.runner.how = problem.runner.how._replace(cache=False)
     start = perf_counter()
     result = compiled.derivatives(at=at, of=of)
     first = perf_counter() - start
     values, _ = _median(lambda: compiled.evaluate(at=at, of=of))
     gradients, runs = _median(lambda: compiled.derivatives(at=at, of=of))
-    return Timed(engine, first, values, gradients, runs, _difference(result, base))
+    return Timed(engine, first, values, gradients, runs, 1.0, _difference(result, base))
 
 
 def _median(call: Callable[[], Any]) -> tuple[float, int]:

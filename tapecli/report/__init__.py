@@ -363,11 +363,11 @@ class Report:
             fields["text"] = r.text
         self._result(fields, lambda: [clean(line) for line in r.text.rstrip("\n").split("\n")], None, row, None)
 
-    def bench(self, r: Bench, row: int | None) -> None:
+    def bench(self, r: Bench, row: int | None, blame: TapeError | None) -> None:
         from tapecli.report import records, shown
 
         fields = records.of_bench(r) if self.style.json else {}
-        self._result(fields, lambda: shown.of_bench(r), r, row, None)
+        self._result(fields, lambda: shown.of_bench(r), r, row, blame)
 
     def functions(self, functions: Sequence[tuple[str, str, str, str]]) -> None:
         """The functions of the language."""

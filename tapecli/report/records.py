@@ -137,6 +137,7 @@ def of_bench(r: Bench) -> dict[str, Any]:
             "value": e.value,
             "gradient": e.gradient,
             "runs": e.runs,
+            "ratio": e.ratio,
             "difference": e.difference,
         }
         for e in r.engines

@@ -255,12 +255,15 @@ def of_calls(results: list[Derivatives], traces: int, single: bool) -> list[str]
 
 
 def of_bench(r: Bench) -> list[str]:
-    rows = [["engine", "first result", "value", "value and gradient", "differs by"]]
+    rows = [["engine", "first result", "value", "value and gradient", "ratio", "differs by"]]
     for e in r.engines:
-        rows.append([e.engine, seconds(e.first), seconds(e.value), seconds(e.gradient), rough(e.difference)])
+        times = [seconds(e.first), seconds(e.value), seconds(e.gradient)]
+        rows.append([e.engine, *times, f"{e.ratio:.3g}", rough(e.difference)])
     lines = [f"{clean(r.of)}: a gradient of {count(r.entries, 'entry', 'entries')}, {r.dtype}"]
-    lines += table(rows, right=frozenset((1, 2, 3)))
+    lines += table(rows, right=frozenset((1, 2, 3, 4)))
     lines += [f"  {name}: {clean(why)}" for name, why in r.missing.items()]
+    if len(r.engines) < 2:
+        return lines
     slowest = max(r.engines, key=lambda e: e.gradient)
     best = min(r.engines, key=lambda e: e.gradient)
     return [*lines, f"fastest: {best.engine}, {slowest.gradient / best.gradient:.3g} times as fast as {slowest.engine}"]

@@ -6,18 +6,21 @@ formula at all, such as a derivative through a recurrence, is refused with its p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
-from tapecli.core import Shape, broadcast_shapes
+from tapecli.core import Shape
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, LITERAL, Node, needed
+from tapecli.write import powers
+from tapecli.write.branches import settled
+from tapecli.write.literals import ENTRIES, literal
 from tapecli.write.terms import Term, Terms, is_ones, reachable
 
-#: Graphs of more nodes than this are no formulas for people; arrays of more entries are not written out.
-NODES, ENTRIES = 10_000, 10_000
+#: Graphs of more nodes than this are no formulas for people.
+NODES = 10_000
 #: Parts of fewer terms than this are written again wherever they occur.
 SMALL = 4
 
@@ -56,9 +59,12 @@ class Written:
         self.outputs = outputs
 
 
-def written(outputs: Sequence[Node], called: Mapping[int, str], taken: set[str]) -> Written:
+def written(
+    outputs: Sequence[Node], called: Mapping[int, str], taken: set[str], fixed: Collection[str] = ()
+) -> Written:
     """The terms of `outputs`. `called` are the names that nodes have already, by index; they are kept where the nodes
-    occur. What occurs often and is not small gets a name of its own; `taken` are the names that it cannot have."""
+    occur. What occurs often and is not small gets a name of its own; `taken` are the names that it cannot have. `fixed`
+    are the inputs that do not vary."""
     order = needed(outputs)
     if len(order) > NODES:
         raise TapeError(
@@ -74,7 +80,7 @@ def written(outputs: Sequence[Node], called: Mapping[int, str], taken: set[str])
         uses[node.index] = uses.get(node.index, 0) + 1
     often = {index for index, count in uses.items() if count > 1}
     for _ in range(4):  # what simplification leaves but one use of needs no name
-        made, names = _once(order, outputs, called, often, taken)
+        made, names = _once(order, outputs, called, often, taken, fixed)
         counts = _counts(made)
         lone = {index for index, name in names.items() if counts.get(name, 0) < 2}
         if not lone:
@@ -84,7 +90,12 @@ def written(outputs: Sequence[Node], called: Mapping[int, str], taken: set[str])
 
 
 def _once(
-    order: Sequence[Node], outputs: Sequence[Node], called: Mapping[int, str], often: set[int], taken: set[str]
+    order: Sequence[Node],
+    outputs: Sequence[Node],
+    called: Mapping[int, str],
+    often: set[int],
+    taken: set[str],
+    fixed: Collection[str],
 ) -> tuple[Written, dict[int, str]]:
     terms, names = Terms(), Names(taken)
     bindings: dict[str, Term] = {}
@@ -99,8 +110,11 @@ def _once(
             if name is not None:
                 bindings[name] = term
                 term = terms.name(name, node.shape)
+        if node.params["name"] in fixed if node.op is INPUT else all(env[a.index] in terms.steady for a in node.args):
+            terms.steady.add(term)
         env[node.index] = term
-    return Written(bindings, [env[node.index] for node in outputs]), own
+    bindings = {name: settled(terms, term) for name, term in bindings.items()}
+    return Written(bindings, [settled(terms, env[node.index]) for node in outputs]), own
 
 
 def _least(term: Term) -> int:
@@ -147,25 +161,6 @@ def _term(terms: Terms, node: Node, args: Sequence[Term]) -> Term:
             hint="`tapecli grad` computes it",
         )
     return write(terms, node, args)
-
-
-def literal(terms: Terms, value: Any) -> Term:
-    """A number, or an array written out."""
-    if not value.shape:
-        return terms.num(float(value))
-    flat = value.reshape(-1)
-    if flat.size and np.all(flat == flat[0]):
-        return terms.filled(float(flat[0]), value.shape)
-    if value.ndim == 2 and value.shape[0] == value.shape[1] and np.array_equal(value, np.eye(len(value))):
-        return terms.call("eye", [terms.num(len(value))], value.shape)
-    if flat.size > ENTRIES or not flat.size:
-        raise TapeError("limit", f"an array of {flat.size:,} numbers is not written out")
-    rows = [terms.num(float(x)) for x in flat]
-    shape: Shape = ()
-    for n in reversed(value.shape):
-        shape = (n, *shape)
-        rows = [terms.make("vector", None, rows[k : k + n], shape) for k in range(0, len(rows), n)]
-    return rows[0]
 
 
 def _call(name: str) -> Writer:
@@ -399,39 +394,6 @@ def _sinc_d(t: Terms, node: Node, args: Sequence[Term]) -> Term:
     return _choose(t, at_zero, t.num(0.0), t.product([(part, 1.0), (x, -1.0)]), node.shape)
 
 
-def _power_of(t: Terms, x: Term, y: Term, less: float = 0.0) -> Term:
-    """x^(y - less)"""
-    exponent = t.total([(y, 1.0), (t.num(less), -1.0)]) if less else y
-    return t.make("pow", None, (x, exponent), _joint(x, y))
-
-
-def _joint(*terms: Term) -> Shape:
-    return broadcast_shapes(*[term.shape for term in terms])
-
-
-def _power_dx(t: Terms, node: Node, args: Sequence[Term]) -> Term:
-    x, y = args
-    return t.product([(y, 1.0), (_power_of(t, x, y, 1.0), 1.0)])
-
-
-def _power_dxx(t: Terms, node: Node, args: Sequence[Term]) -> Term:
-    x, y = args
-    less = t.total([(y, 1.0), (t.num(1.0), -1.0)])
-    return t.product([(y, 1.0), (less, 1.0), (_power_of(t, x, y, 2.0), 1.0)])
-
-
-def _power_dxy(t: Terms, node: Node, args: Sequence[Term]) -> Term:
-    x, y = args
-    log = t.call("log", [x], x.shape)
-    more = t.total([(t.num(1.0), 1.0), (t.product([(y, 1.0), (log, 1.0)]), 1.0)])
-    return t.product([(_power_of(t, x, y, 1.0), 1.0), (more, 1.0)])
-
-
-def _power_log(t: Terms, node: Node, args: Sequence[Term]) -> Term:
-    x, y = args
-    return t.product([(_power_of(t, x, y), 1.0), (t.call("log", [x], x.shape), float(node.params["k"]))])
-
-
 def _dawson_d(t: Terms, node: Node, args: Sequence[Term]) -> Term:
     (x,) = args
     if node.params["n"] != 1:
@@ -480,7 +442,7 @@ WRITERS: dict[str, Writer] = {
     "mul": lambda t, node, args: t.product([(args[0], 1.0), (args[1], 1.0)]),
     "div": lambda t, node, args: t.product([(args[0], 1.0), (args[1], -1.0)]),
     "power": lambda t, node, args: t.power(args[0], node.params["exponent"]),
-    "pow": lambda t, node, args: _power_of(t, args[0], args[1]),
+    "pow": lambda t, node, args: powers.power(t, args[0], args[1]),
     "less": _compare("<"),
     "less_equal": _compare("<="),
     "equal": _compare("=="),
@@ -538,10 +500,10 @@ WRITERS: dict[str, Writer] = {
     ),
     "logaddexp_share": _less_than,
     "logaddexp_d2": _both_ways,
-    "power_dx": _power_dx,
-    "power_dxx": _power_dxx,
-    "power_dxy": _power_dxy,
-    "power_log": _power_log,
+    "power_dx": powers.dx,
+    "power_dxx": powers.dxx,
+    "power_dxy": powers.dxy,
+    "power_log": powers.log,
     "dawson_d": _dawson_d,
     "sinc_d": _sinc_d,
 }

@@ -373,6 +373,11 @@ class Latex(Printer):
         head = rf"\{name}" if name in self._KNOWN else rf"\operatorname{{{name}}}"
         return rf"{head}\left({', '.join(args)}\right)"
 
+    def _call(self, term: Term, args: list[Text]) -> Text:
+        if term.value[0] != "xlogy":
+            return super()._call(term, args)
+        return rf"{self.within(args[0], POWER)}{self.times}\log\left({args[1][0]}\right)", PRODUCT
+
     def _pow(self, term: Term, args: list[Text]) -> Text:
         return f"{self.within(args[0], ATOM)}^{{{args[1][0]}}}", POWER
 

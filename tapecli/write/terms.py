@@ -42,6 +42,8 @@ class Terms:
 
     def __init__(self) -> None:
         self._known: dict[Any, Term] = {}
+        #: what nothing that varies is in
+        self.steady: set[Term] = set()
 
     def make(self, kind: str, value: Any, args: Sequence[Term], shape: Shape) -> Term:
         key = (kind, value, tuple([arg.serial for arg in args]), shape)
@@ -100,16 +102,16 @@ class Terms:
         if (up, down) == (1.0, 1.0) and len(parts) == 1 and parts[0][1] == 1.0 and parts[0][0].shape == shape:
             return parts[0][0]
         if not parts:
-            return self._spread(self.num(up / down) if down == 1.0 else self._number(up, down), shape)
+            return self.spread(self.num(up / down) if down == 1.0 else self._number(up, down), shape)
         parts.sort(key=lambda part: _rank(part[0]))
         found = broadcast_shapes(*[base.shape for base, _ in parts])
         made = self.make("product", (up, down, tuple(n for _, n in parts)), [base for base, _ in parts], found)
-        return self._spread(made, shape)
+        return self.spread(made, shape)
 
     def _number(self, up: float, down: float) -> Term:
         return self.make("product", (up, down, ()), (), ())
 
-    def _spread(self, term: Term, shape: Shape) -> Term:
+    def spread(self, term: Term, shape: Shape) -> Term:
         """`term` with the shape that it lost when parts of it fell away."""
         if term.shape == shape:
             return term
@@ -163,9 +165,9 @@ class Terms:
         kept, added = self._absorbed(kept, added, shape)
         kept = self._joined(kept)
         if not kept:
-            return self._spread(self.num(added[0] / added[1]), shape)
+            return self.spread(self.num(added[0] / added[1]), shape)
         if len(kept) == 1 and added[0] == 0.0:
-            return self._spread(self.product([(kept[0][0], 1.0)], kept[0][1], kept[0][2]), shape)
+            return self.spread(self.product([(kept[0][0], 1.0)], kept[0][1], kept[0][2]), shape)
         # what is taken away stands behind, and what stands alone behind the products
         kept.sort(key=lambda part: (part[1] < 0, part[0].kind != "product" and part[1:] == (1.0, 1.0)))
         value = (
@@ -173,7 +175,7 @@ class Terms:
             (*(down for *_, down in kept), added[1]),
         )
         args = [rest for rest, *_ in kept]
-        return self._spread(self.make("sum", value, args, broadcast_shapes(*[a.shape for a in args])), shape)
+        return self.spread(self.make("sum", value, args, broadcast_shapes(*[a.shape for a in args])), shape)
 
     def _split(self, part: Term) -> list[tuple[Term | None, float, float]]:
         """A term as parts of a sum: each a term without its number, and that number as a fraction."""
@@ -243,7 +245,7 @@ class Terms:
         """`if condition then x else y`"""
         known = _same_number(condition)
         if known is not None and known == known:
-            return self._spread(x if known else y, shape)
+            return self.spread(x if known else y, shape)
         if condition.kind == "not":
             condition, x, y = condition.args[0], y, x
         return self.make("if", None, (condition, x, y), shape)
@@ -255,6 +257,12 @@ class Terms:
         known = [_same_number(one), _same_number(two)]
         if None not in known:
             return self.filled(float(all(known) if kind == "and" else any(known)), shape)
+        for answer, other in ((known[0], two), (known[1], one)):
+            if answer is not None and answer == answer:
+                if bool(answer) == (kind == "or"):  # the other makes no difference
+                    return self.filled(float(kind == "or"), shape)
+                if other.shape == shape:
+                    return other
         if kind == "or" and (_is_not(one, two) or _is_not(two, one)):
             return self.filled(1.0, shape)
         return self.make(kind, None, (one, two), shape)

@@ -50,16 +50,20 @@ class Text(NamedTuple):
     repeat: Repeat | None
 
 
+def lack() -> str | None:
+    """Why no machine code can be made here; None where it can."""
+    if host() is None:
+        return "no machine code is made for this kind of processor"
+    try:
+        build.llvm_version()
+    except ImportError:
+        return "machine code is made by llvmlite, which is not installed (the extra `native`)"
+    return None
+
+
 def ready(quiet: bool = False) -> bool:
     """Whether machine code can be made here; if not, a warning says why, once."""
-    reason = None
-    if host() is None:
-        reason = "no machine code is made for this kind of processor"
-    else:
-        try:
-            build.llvm_version()
-        except ImportError:
-            reason = "machine code is made by llvmlite, which is not installed (the extra `native`)"
+    reason = lack()
     if reason is not None and not quiet and not _told:
         _told.append(reason)
         warnings.warn(f"{reason}: the NumPy program runs instead", TapeWarning, stacklevel=2)
