@@ -88,7 +88,8 @@ def _below(folder: str) -> list[str]:
     paths = []
     for base, folders, files in os.walk(folder, onerror=refused.append):
         folders.sort()
-        paths += [os.path.join("" if base == "." else base, file) for file in files if file.endswith(ENDING)]
+        where = os.path.relpath(base) if folder == os.curdir else base
+        paths += [os.path.join("" if where == os.curdir else where, name) for name in files if name.endswith(ENDING)]
     if refused:
         raise TapeError("file", f"{refused[0].filename} cannot be read: {(refused[0].strerror or '').lower()}")
     if not paths:

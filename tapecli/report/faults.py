@@ -88,11 +88,11 @@ def _github(fault: Fault, file: str) -> str:
 
     fields = [f"title=tapecli {fault.code}"]
     place = fault.place
+    name = (file if place is None else place.source.name).removeprefix("./")  # paths are those of the repository
+    if name:
+        fields.append(f"file={value(clean(name))}")
     if place is not None:
-        fields.append(f"file={value(clean(place.source.name))}")
         fields.append(f"line={place.line},col={place.column},endColumn={max(place.end_column, place.column + 1)}")
-    elif file:
-        fields.append(f"file={value(clean(file))}")
     hint = f"\n{clean_lines(fault.hint)}" if fault.hint else ""
     return f"::{fault.severity} {','.join(fields)}::{data(clean_lines(fault.said) + hint)}"
 
