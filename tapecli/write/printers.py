@@ -33,6 +33,13 @@ class Printer:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.indices = {letter: _unlike(letter, names) for letter in "ik"}
+        self._taken = frozenset(names)
+
+    def number(self, x: float) -> str:
+        said = number(x)
+        if said in self._taken:  # somebody has a variable of that name
+            return {"pi": repr(x), "inf": "(1/0)", "nan": "(0/0)"}[said]
+        return said
 
     def text(self, root: Term) -> str:
         done: dict[int, Text] = {}
@@ -51,7 +58,7 @@ class Printer:
 
     def _num(self, term: Term, args: list[Text]) -> Text:
         x = term.value[0]
-        return (f"-{number(-x)}", SIGN) if x < 0 else (number(x), ATOM)
+        return (f"-{self.number(-x)}", SIGN) if x < 0 else (self.number(x), ATOM)
 
     def _name(self, term: Term, args: list[Text]) -> Text:
         return self.name(term.value), ATOM
@@ -65,7 +72,7 @@ class Printer:
             return text
         if n == 0.5:
             return self.function("sqrt", [text[0]]), ATOM
-        return f"{self.within(text, ATOM)}{self.power}{number(n)}", POWER
+        return f"{self.within(text, ATOM)}{self.power}{self.number(n)}", POWER
 
     def function(self, name: str, args: Sequence[str]) -> str:
         return f"{name}({', '.join(args)})"
@@ -76,9 +83,9 @@ class Printer:
         below = [self.factor(arg, -n) for arg, n in zip(args, exponents, strict=True) if n < 0]
         sign = "-" if up < 0 else ""
         if abs(up) != 1.0 or not above:
-            above.insert(0, (number(abs(up)), ATOM))
+            above.insert(0, (self.number(abs(up)), ATOM))
         if down != 1.0:
-            below.insert(0, (number(down), ATOM))
+            below.insert(0, (self.number(down), ATOM))
         return self.fraction(sign, above, below)
 
     def fraction(self, sign: str, above: list[Text], below: list[Text]) -> Text:
@@ -98,7 +105,7 @@ class Printer:
             for (text, arg), up, down in zip(zip(args, term.args, strict=True), ups, downs, strict=False)
         ]
         if ups[-1]:
-            constant = self.fraction("", [(number(abs(ups[-1])), ATOM)], _below(downs[-1]))[0]
+            constant = self.fraction("", [(self.number(abs(ups[-1])), ATOM)], self._below(downs[-1]))[0]
             parts.insert(0 if parts[0][0] and ups[-1] > 0 else len(parts), (ups[-1] < 0, constant))
         said = ""
         for negative, text in parts:
@@ -116,15 +123,18 @@ class Printer:
             return self.within(text, PRODUCT)
         if term.kind == "product":
             return self._scaled_product(text, term, up, down)
-        above = [text] if up == 1.0 else [(number(up), ATOM), text]
-        return self.fraction("", above, _below(down))[0]
+        above = [text] if up == 1.0 else [(self.number(up), ATOM), text]
+        return self.fraction("", above, self._below(down))[0]
+
+    def _below(self, down: float) -> list[Text]:
+        return [] if down == 1.0 else [(self.number(down), ATOM)]
 
     def _scaled_product(self, text: Text, term: Term, up: float, down: float) -> str:
         said = text[0]
         bare = all(n < 0 for n in term.value[2])
         if up != 1.0:
-            said = f"{number(up)}{said[1:]}" if bare else f"{number(up)}{self.times}{said}"
-        return said if down == 1.0 else f"{said}/{number(down)}"
+            said = f"{self.number(up)}{said[1:]}" if bare else f"{self.number(up)}{self.times}{said}"
+        return said if down == 1.0 else f"{said}/{self.number(down)}"
 
     def _call(self, term: Term, args: list[Text]) -> Text:
         name, keys = term.value
@@ -181,10 +191,6 @@ class Printer:
         return f"{head}{self.within(args[0], ATOM)}{tail}", ATOM
 
 
-def _below(down: float) -> list[Text]:
-    return [] if down == 1.0 else [(number(down), ATOM)]
-
-
 def _unlike(letter: str, names: Sequence[str]) -> str:
     while letter in names:
         letter += "_"
@@ -222,11 +228,9 @@ class Python(Printer):
     def name(self, name: str) -> str:
         return f"{name}_" if keyword.iskeyword(name) or name in ("np", "special") else name
 
-    def _num(self, term: Term, args: list[Text]) -> Text:
-        x = term.value[0]
-        if not math.isfinite(x):
-            return (f"{'-' if x < 0 else ''}np.{number(abs(x))}", SIGN if x < 0 else ATOM)
-        return super()._num(term, args)
+    def number(self, x: float) -> str:
+        said = number(x)
+        return f"np.{said}" if said in ("pi", "inf", "nan") else said
 
     def function(self, name: str, args: Sequence[str]) -> str:
         args = [arg if not arg.startswith("axis=") else f"axis={int(arg[5:]) - 1}" for arg in args]
@@ -269,8 +273,13 @@ class Python(Printer):
         return f"np.where({', '.join(text for text, _ in args)})", ATOM
 
     def _vector(self, term: Term, args: list[Text]) -> Text:
-        said = f"[{', '.join(text.removeprefix('np.array(').removesuffix(')') for text, _ in args)}]"
-        return f"np.array({said})", ATOM
+        texts = [text for text, _ in args]
+        nested = [
+            arg.kind in ("vector", "embed") and text.startswith("np.array([")
+            for text, arg in zip(texts, term.args, strict=True)
+        ]
+        said = [text[len("np.array(") : -1] if inner else text for text, inner in zip(texts, nested, strict=True)]
+        return f"np.array([{', '.join(said)}])", ATOM
 
     def _index(self, term: Term, args: list[Text]) -> Text:
         return f"{self.within(args[0], ATOM)}[{', '.join(map(_from_zero, term.value))}]", ATOM

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tapecli as tp
+from tapecli.write.branches import settled
 from tapecli.write.printers import Printer
 from tapecli.write.terms import Term, Terms
 
@@ -103,6 +107,60 @@ def test_samples_read_back(path: Path) -> None:
         same(text, str(path.parent))
 
 
+@pytest.mark.parametrize(
+    ("formula", "at", "derivative"),
+    [
+        ("var x = 0, c = [1, 2, 3]; sum(c[k+1]*x^k for k in 0..2)", {"x": 0.0}, "sum(c*[0, 1, 2]*x^[0, 0, 1])"),
+        ("var x = 0; const p = [0, 1, 2]; sum(x^p)", {"x": 0.0}, "sum(if p == 0 then 0 else p*x^(p - 1))"),
+        ("const n = 0; var x = 0; x^n", {"x": 0.0}, "if n == 0 then 0 else n*x^(n - 1)"),
+        ("const n = 2; var x = 0; (x^2 + 1)^n", {"x": 0.0}, "2*n*x*(x^2 + 1)^(n - 1)"),
+        ("var x = 1.5; const t = [0, 1, 2]; sum(t^x)", {"x": 1.5}, "sum(xlogy(t^x, t))"),
+        ("var x = 1.5; 0^(x + 1)", {"x": 1.5}, None),
+        ("var x = 1.5; 2^x", {"x": 1.5}, "log(2)*2^x"),
+        ("var x = 2, y = 0; x^y", {"x": 0.0, "y": 2.5}, "y*x^(y - 1)"),
+    ],
+)
+def test_powers_at_zero(formula: str, at: dict[str, float], derivative: str | None) -> None:
+    p = tp.parse(formula)
+    d = p.diff()
+    if derivative is not None:
+        assert d.formulas[next(iter(d.formulas))] == derivative
+    values, exact = tp.parse(d.text).evaluate(at=at).values, p.grad(at=at)
+    for name, key in zip(d.formulas, d.names, strict=True):
+        assert np.isfinite(exact[key]).all()
+        np.testing.assert_allclose(values[name], exact[key], rtol=1e-12, err_msg=d.text)
+
+
+def test_second_derivatives_of_powers_at_zero() -> None:
+    p = tp.parse("var x = 0; const p = [0, 1, 2, 3], n = 1; sum(x^p) + x^n + sum(x^k for k in 0..3)")
+    for x in (0.0, 0.5):
+        values = tp.parse(p.diff(order=2).text).evaluate(at={"x": x}).values
+        np.testing.assert_allclose(values["d2_dx2"], p.hess(at={"x": x})["x"]["x"], rtol=1e-12)
+
+
+def test_a_condition_is_said_once() -> None:
+    text = same("var v = [0.3, -0.4], s = 2; r = norm(v); sum(v*(if r == 0 then 1 else s*sin(r)/r))")
+    formula = re.search(r"^d_dv = (.*)$", text, re.MULTILINE)
+    assert formula is not None
+    assert not re.search(r"if norm\(v\) == 0 then [^()]*else \(?if norm\(v\) == 0", text), text
+    p = tp.parse("var v = [0, 0], s = 2; r = norm(v); sum(v*(if r == 0 then 1 else s*sin(r)/r))")
+    values = tp.parse(p.diff().text).evaluate().values
+    np.testing.assert_array_equal(values["d_dv"], p.grad()["v"])
+
+
+def test_what_is_known_settles_conditions() -> None:
+    t = Terms()
+    x, y = t.name("x", ()), t.name("y", ())
+    c = t.make("compare", "<", (x, t.num(1.0)), ())
+    inner = t.total([(t.choose(c, x, y, ()), 1.0), (t.call("exp", [t.choose(c, t.num(2.0), x, ())], ()), 1.0)])
+    said = Printer([]).text(settled(t, t.choose(c, inner, t.product([(inner, 1.0), (y, 1.0)]), ())))
+    assert said == "if x < 1 then x + exp(2) else y*(y + exp(x))"
+    assert t.logical("or", t.num(1.0), c, ()) is t.num(1.0)
+    assert t.logical("and", t.num(1.0), c, ()) is c
+    assert t.logical("and", c, t.num(0.0), ()) is t.num(0.0)
+    assert t.logical("or", c, t.num(0.0), ()) is c
+
+
 def test_second_derivatives() -> None:
     p = tp.parse("var x = 2, y = 3\nf = x^3*y + sin(x*y)")
     d = p.diff(order=2)
@@ -128,6 +186,32 @@ def test_python_and_latex() -> None:
     assert r"\frac{\partial y}{\partial x} &= " in latex
     assert r"\lambda" in latex
     assert latex.count("{") == latex.count("}")
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "softmax([x, max(x, 1), log(1 + x^2)])[2]",
+        "sum([[x, sin(x)], [1, exp(-x)]] @ [x, 2])",
+        "sin(pi*x) + max(x, pi)*[x, pi][2]",
+        "(1 + x^2)^x + 2^x + x^k",
+        "if x > 1 and x < 3 then sqrt(x) else x^2",
+        "sum(v[3..1 by -1]*[x, 2, 3]) + norm(v)*x",
+    ],
+)
+def test_python_gives_the_same_numbers(formula: str) -> None:
+    p = tp.parse(f"var x = 1.7, v = [0.3, -0.4, 1]; const k = 3; f = {formula}")
+    names: dict[str, Any] = {}
+    exec(compile(p.diff("x", form="python").text, "<derivative>", "exec"), names)
+    function = names["df_dx"]
+    given = {"x": 1.7, "v": np.array([0.3, -0.4, 1]), "k": 3.0}
+    said = function(*[given[name] for name in inspect.signature(function).parameters])
+    np.testing.assert_allclose(said, p.grad(wrt="x")["x"], rtol=1e-12)
+
+
+def test_a_variable_may_be_called_as_a_number_is() -> None:
+    for formula in ("var pi = 2, x = 1; x*3.141592653589793*pi", "var pi = 2, x = 1; sinpi(x)*pi"):
+        same(formula)
 
 
 def test_a_hostile_file_name_stays_in_its_comment(tmp_path: Path) -> None:
@@ -175,6 +259,37 @@ def test_any_derivative_reads_back_with_the_same_numbers(formula: str) -> None:
     same(f"var x = 0.7, y = -1.3\nconst a = 1.9\nf = {formula}\n", wrt=["x", "y"])
 
 
+#: everyday numbers, zero and both signs of them among these
+NUMBERS = st.one_of(st.sampled_from([0.0, 1.0, -1.0, 2.0]), st.floats(-3.0, 3.0).map(lambda x: round(x, 3)))
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.recursive(LEAVES, grown, max_leaves=12), st.lists(st.tuples(NUMBERS, NUMBERS), min_size=3, max_size=3))
+def test_one_text_serves_every_point(formula: str, points: list[tuple[float, float]]) -> None:
+    """The text is made once, at a point of its own; its numbers are those of the gradient at others, and those of the
+    Hessian for second derivatives."""
+    p = tp.parse(f"var x = 0.7, y = -1.3\nconst a = 1.9\nf = {formula}\n")
+    first, second = p.diff(), p.diff(order=2)
+    read = {d.order: tp.parse(d.text) for d in (first, second)}
+    for x, y in points:
+        at = {"x": x, "y": y}
+        known = {order: {name: at[name] for name in q.formula.inputs if name in at} for order, q in read.items()}
+        exact = p.derivatives(order=2, at=at)
+        if not exact.hessian or not all(
+            np.isfinite(part).all() for row in exact.hessian.values() for part in row.values()
+        ):
+            continue
+        scale = 1.0 + max(abs(float(part)) for row in exact.hessian.values() for part in row.values())
+        values = read[1].evaluate(at=known[1]).values
+        for name, key in zip(first.formulas, first.names, strict=True):
+            gradient = float((exact.gradient or {})[key])
+            assert abs(float(values[name]) - gradient) <= 1e-9 * (scale + abs(gradient)), (first.text, at)
+        values = read[2].evaluate(at=known[2]).values
+        pairs = [(r, c) for k, r in enumerate(second.names) for c in second.names[k:]]
+        for name, (r, c) in zip(second.formulas, pairs, strict=True):
+            assert abs(float(values[name]) - float(exact.hessian[r][c])) <= 1e-9 * scale, (second.text, at)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(-3, 3), st.integers(-9, 9)), min_size=1, max_size=6))
 def test_sums_of_products_are_what_they_say(parts: list[tuple[str, int, int]]) -> None:
@@ -196,3 +311,51 @@ def test_bench_compares_the_engines() -> None:
         assert e.difference < 1e-12
         assert e.runs >= 5
     assert b.engine in [e.engine for e in b.engines]
+    assert b.engines[0].ratio == 1.0
+    for e in b.engines[1:]:
+        assert e.ratio == b.engines[0].gradient / e.gradient
+
+
+def test_bench_keeps_to_the_engine_asked_for() -> None:
+    p = tp.parse("var x = [1, 2]; sum(sin(x)^2)")
+    assert [e.engine for e in p.compile("numpy").bench().engines] == ["tape", "numpy"]
+    assert [e.engine for e in p.compile("tape").bench().engines] == ["tape"]
+
+
+def test_bench_compiles_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier run left in the cache would pass for compiling."""
+    from tapecli.engines.native import build
+
+    asked: list[bool] = []
+    inner = build.load
+
+    def load(text: str, names: Any, machine: Any, cached: bool) -> Any:
+        asked.append(cached)
+        return inner(text, names, machine, cached)
+
+    monkeypatch.setattr(build, "load", load)
+    tp.parse("var x = [1, 2]; sum(sin(x)^2)").compile("native").bench()
+    assert asked
+    assert not any(asked)
+
+
+def test_bench_without_machine_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tapecli.engines import native
+
+    def absent() -> str:
+        raise ImportError("llvmlite")
+
+    monkeypatch.setattr(native.build, "llvm_version", absent)
+    b = tp.parse("var x = [1, 2]; sum(sin(x)^2)").bench()
+    assert [e.engine for e in b.engines] == ["tape", "numpy"]
+    assert "not installed" in b.missing["native"]
+
+
+def test_bench_tells_what_is_not_finite(capsys: pytest.CaptureFixture[str]) -> None:
+    from tapecli.cli import run
+
+    assert run(["bench", "-e", "var x = 0; log(x)", "--json"]) == 4
+    found = json.loads(capsys.readouterr().out)
+    assert (found["ok"], found["error"]["code"]) == (False, "nonfinite")
+    assert [e["engine"] for e in found["engines"]][:2] == ["tape", "numpy"]
+    assert all(e["ratio"] > 0 for e in found["engines"])
