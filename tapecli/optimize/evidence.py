@@ -153,6 +153,9 @@ def _of_squares(target: Target, x: Array, stationary: float) -> Evidence:
     found = model.core()
     if found is None:
         return Evidence("undetermined", None, None, None)
+    away = relative(_one_by_one(at.gradient, lengths, free), x, target.flat(target.starts))
+    if not away <= stationary:
+        return Evidence("slope", away if math.isfinite(away) else None, None, None)
     curvatures, _, kept = found
     flat = int(np.sum(~kept))
     least = float(curvatures[0]) if curvatures.size else 0.0
@@ -180,14 +183,26 @@ def _of_squares(target: Target, x: Array, stationary: float) -> Evidence:
     return Evidence("minimum", distance, decrease, least)
 
 
+def _one_by_one(gradient: Array, lengths: Array, free: Array) -> Array:
+    """The Gauss-Newton step of each variable with the others held. In the whole step a variable that the data hardly
+    see can make the others look flat beside its own huge scaled curvature; alone, each has to be at rest. A column so
+    short that its square is 0 gives an infinite step, or none (NaN)."""
+    step = np.zeros(gradient.size)
+    seen = free & (lengths > 0.0)
+    step[seen] = -gradient[seen] / (2.0 * lengths[seen] ** 2)
+    return step
+
+
 def _everywhere(target: Target, x: Array, free: Array, flat: int) -> bool:
-    """Whether at points beside x, and at the start, there are as many flat directions."""
+    """Whether at the start, beside x, and where x is held below powers of ten there are as many flat directions."""
     draw = np.random.default_rng(0)
     start = target.flat(target.starts)
     beside = x * (1.0 + 0.05 * draw.uniform(0.5, 1.0, x.size)) + 1e-3 * draw.uniform(0.5, 1.0, x.size)
     nearer = x * draw.uniform(0.03, 0.3, x.size)  # a slope that is lost far out comes back
+    reach = math.ceil(math.log10(max(float(np.max(np.abs(x), initial=0.0)), 1.0)))
+    bounded = [np.clip(nearer, -(10.0**k), 10.0**k) for k in range(reach, -4, -1)]
     seen = 0
-    for point in (beside, start + 0.05 * (beside - start), nearer):
+    for point in (start, beside, start + 0.05 * (beside - start), nearer, *bounded):
         matrix = _curving(target, np.clip(point, target.low, target.high), free)
         if not np.all(np.isfinite(matrix)):
             continue
