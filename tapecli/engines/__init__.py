@@ -63,9 +63,18 @@ class Compiled(Protocol):
     def run(self) -> Callable[..., list[Array]]: ...
 
 
+class Run(NamedTuple):
+    """How repeated steps ended: the state then, what each of them put out (steps × shape), and how many they were."""
+
+    state: list[Array]
+    outs: list[Array]
+    done: int
+
+
 class Repeated(Protocol):
-    """A step that runs again and again. `run(state, count)` takes `count` steps at most and ends after the one that
-    says stop; it answers with the state then and the number of steps."""
+    """A step that runs again and again. `run(state, count, rows, shared)` takes `count` steps at most and ends after
+    the one that says stop. Each step is handed its own entry of the arrays `rows` (count × shape), and the arrays
+    `shared` as they are."""
 
     @property
     def traces(self) -> int: ...
@@ -73,7 +82,7 @@ class Repeated(Protocol):
     @property
     def engine(self) -> str: ...
 
-    def run(self, state: Sequence[Any], count: int) -> tuple[list[Array], int]: ...
+    def run(self, state: Sequence[Any], count: int, rows: Sequence[Array] = (), shared: Sequence[Any] = ()) -> Run: ...
 
 
 class Fixed(NamedTuple):
@@ -116,23 +125,39 @@ def of_graph(name: str, traced: Traced, runs: int = 1, how: How = DEFAULT) -> Co
     return Fixed(traced.program.run, 1, traced.program, "numpy")
 
 
-def repeat(
-    name: str, step: Function, state: Sequence[Argument], dtype: Any, steps: int, how: How = DEFAULT
-) -> Repeated:
-    """A step `f(*state) -> [*state, stop]` made to run again and again; `steps` is how often it will be run at most.
+class Stepping(NamedTuple):
+    """A step that is to be repeated: `function(*state, *rows, *shared) -> [*state, *outs, stop]`, and its arguments.
+
+    The state is carried from step to step, each step gets one of many `rows`, and all get what is `shared`. A `stop`
+    that is not 0 ends the loop after its step.
+    """
+
+    function: Function
+    state: Sequence[Argument] = ()
+    rows: Sequence[Argument] = ()
+    shared: Sequence[Argument] = ()
+
+    @property
+    def arguments(self) -> list[Argument]:
+        return [*self.state, *self.rows, *self.shared]
+
+
+def repeat(name: str, step: Stepping, dtype: Any, steps: int, how: How = DEFAULT) -> Repeated:
+    """A step made to run again and again; `steps` is how often it will be run at most.
 
     In compiled code the loop itself is compiled, where nothing of the step is left to NumPy.
     """
     check(name)
     from tapecli.engines import repeated
 
+    sizes = repeated.Sizes(len(step.state), len(step.rows))
     if name == "tape":
         from tapecli.engines import tape
 
-        return repeated.Stepwise(tape.compile(step, state, dtype))
+        return repeated.Stepwise(tape.compile(step.function, step.arguments, dtype), sizes)
     from tapecli.engines.traced import trace
 
-    return repeated.of_graph(name, trace(step, state, dtype), steps, how)
+    return repeated.of_graph(name, trace(step.function, step.arguments, dtype), sizes, steps, how)
 
 
 def check(name: str) -> None:

@@ -8,20 +8,22 @@ are drawn in random order, a few of them are put together, and the rows of these
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from tapecli import engines
 from tapecli.core import Array
 from tapecli.engines import Argument
-from tapecli.optimize.descent import Descent
+from tapecli.optimize.descent import Descent, Steps, Stretch, Taken
 from tapecli.optimize.method import STOPS, Frozen, Point, State
 from tapecli.optimize.target import Target
 
 #: Neighbouring rows that are drawn together, and how many such stretches are shuffled with one another.
 STRETCH, POOL = 8192, 8
+#: Entries of data that are handed to compiled code at once.
+BLOCK = 1 << 18
 
 
 class Shuffle:
@@ -33,13 +35,15 @@ class Shuffle:
         self._pools: dict[tuple[int, int], Array] = {}
         self._order: tuple[int, Array, Array] | None = None
 
-    def rows(self, epoch: int, begin: int, end: int) -> Array:
-        """The rows at the places `begin..end` (end excluded) of an epoch's order, in ascending order."""
+    def batches(self, epoch: int, begin: int, size: int, count: int) -> Array:
+        """The rows of `count` batches of `size` rows from the place `begin` of an epoch's order on (count × size),
+        those of a batch in ascending order."""
         stretches, ends = self._stretches(epoch)
+        end = begin + size * count
         first, last = np.searchsorted(ends, [begin, end - 1], side="right")
         start = int(ends[first - 1]) if first else 0
         pools = [self._pool(epoch, int(k), stretches) for k in range(first, last + 1)]
-        return np.sort(np.concatenate(pools)[begin - start : end - start])
+        return np.sort(np.concatenate(pools)[begin - start : end - start].reshape(count, size), axis=1)
 
     def _stretches(self, epoch: int) -> tuple[Array, Array]:
         """The stretches of an epoch in their order, and where each pool ends."""
@@ -117,56 +121,100 @@ class MiniBatches(Frozen):
 
     def init(self, target: Target, x0: Sequence[Array]) -> State:
         point = tuple(x0)
-        memory = {f"best/{i}": x for i, x in enumerate(point)}
+        slots = self.descent.slots(target, point)
+        memory = self.descent.memory(slots, [*point, *slots.values()], len(point))
+        memory |= {f"best/{i}": x for i, x in enumerate(point)}
         memory |= {"best_mean": np.asarray(np.inf), "sum": np.asarray(0.0)}
-        return self._at(target, 0, point, self.descent.slots(target, point), memory)
+        return self._onwards(target, State(-1, point, math.inf, math.inf, 0, memory), None, 1, None)[0]
 
     def step(self, target: Target, state: State) -> State:
-        memory = dict(state.memory)
-        point = tuple(memory[f"next/{i}"] for i in range(len(state.x)))
-        slots = {name: array for name, array in memory.items() if name.startswith("slot/")}
-        kept = {name: array for name, array in memory.items() if name.startswith("best") or name == "sum"}
-        return self._at(target, state.step + 1, point, slots, kept)
+        return self._onwards(target, state, None, 1, None)[0]
+
+    def stretch(
+        self, target: Target, state: State, best: State | None, count: int, tol: float | None, floor: float | None
+    ) -> tuple[State, State | None] | None:
+        """Many steps in one call of compiled code, up to the end of an epoch; see `tapecli.optimize.method`."""
+        if not target.loops((self, self.size)):
+            return None
+        return self._onwards(target, state, best, count, floor)
 
     def result(self, state: State) -> Point:
         return self.descent.result(state)
 
-    def rows(self, number: int) -> Array:
-        """The rows of step `number`, counted from 0."""
+    def rows(self, number: int, count: int = 1) -> Array:
+        """The rows of steps from `number` on, counted from 0, that see as many rows each (count × rows)."""
         epoch, k = divmod(number, self.per_epoch)
-        return self.shuffle.rows(epoch, k * self.size, min((k + 1) * self.size, self.source.count))
+        begin = k * self.size
+        return self.shuffle.batches(epoch, begin, min(self.size, self.source.count - begin), count)
 
-    def _at(self, target: Target, number: int, point: Point, slots: dict[str, Array], kept: dict[str, Any]) -> State:
-        stop = 0
-        if number and number % self.per_epoch == 0:
-            mean = kept["sum"] / self.source.count
-            if mean <= kept["best_mean"]:
-                kept |= {f"best/{i}": x for i, x in enumerate(point)} | {"best_mean": mean}
-            kept["sum"] = np.float64(0.0)
-            if self.tol is not None and self.source.total(target, point)[1] <= self.tol:
-                stop = STOPS.index("gradient_tolerance")
-        rows = self.rows(number)
-        program = self._program(target, slots, len(rows))
-        value, norm, *after = program.run(*self.source.take(rows), *point, *slots.values(), number + 1.0)
-        kept["sum"] = np.float64(kept["sum"] + float(value) * len(rows))
-        memory = self.descent.memory(slots, after, len(point)) | kept
-        return State(number, point, float(value), float(norm), number + 1, memory, stop=stop)
+    def _alike(self, number: int) -> int:
+        """How many steps from `number` on may be taken at once: they lie in one epoch, see as many rows each, and take
+        no more memory than a block."""
+        left = self.source.count // self.size - number % self.per_epoch
+        entries = sum(math.prod(shape) for shape in self.source.shapes(self.size))
+        return max(1, min(left, BLOCK // max(entries, 1)))
 
-    def _program(self, target: Target, slots: dict[str, Array], size: int) -> engines.Compiled:
-        shapes = self.source.shapes(size)
+    def _onwards(
+        self, target: Target, before: State, best: State | None, count: int, floor: float | None
+    ) -> tuple[State, State | None]:
+        """One step on from a state, or up to `count` where they can be taken at once."""
+        number = before.step + 1
+        kept, stop = self._turned(target, before)
+        count = 1 if stop else min(count, self._alike(number))
+        rows = self.rows(number, count)
+        size = rows.shape[1]
+        batch = [array.reshape(*rows.shape, *array.shape[1:]) for array in self.source.take(rows.reshape(-1))]
+        steps = Steps((self, size), lambda layout: self._function(target, size, layout), batch)
+        taken = None
+        if size == self.size and target.loops(steps.key):
+            taken = Stretch(target, before, steps).taken(best, count, None, floor)
+        if taken is None:
+            taken = self._alone(target, before, best, steps)
+        assert taken.values is not None
+        total = kept["sum"]
+        for value in taken.values:
+            total = np.float64(total + float(value) * size)
+        memory = {**taken.state.memory, **kept, "sum": total}
+        return taken.state._replace(memory=memory, stop=stop), taken.best
+
+    def _turned(self, target: Target, before: State) -> tuple[dict[str, Any], int]:
+        """What is kept of epochs before the next step, and whether the method is done, as `State.stop`."""
+        number, memory = before.step + 1, before.memory
+        kept: dict[str, Any] = {x: array for x, array in memory.items() if x.startswith("best") or x == "sum"}
+        if number == 0 or number % self.per_epoch:
+            return kept, 0
+        point = [memory[f"next/{i}"] for i in range(len(before.x))]
+        mean = kept["sum"] / self.source.count
+        if mean <= kept["best_mean"]:
+            kept |= {f"best/{i}": x for i, x in enumerate(point)} | {"best_mean": mean}
+        kept["sum"] = np.float64(0.0)
+        done = self.tol is not None and self.source.total(target, point)[1] <= self.tol
+        return kept, STOPS.index("gradient_tolerance") if done else 0
+
+    def _alone(self, target: Target, before: State, best: State | None, steps: Steps) -> Taken:
+        """One step by a program of its own."""
+        number, memory = before.step + 1, before.memory
+        point = tuple(memory[f"next/{i}"] for i in range(len(before.x)))
+        slots = {name: array for name, array in memory.items() if name.startswith("slot/")}
 
         def arguments() -> list[Argument]:
-            rows = [Argument(f"rows {i}", shape, None) for i, shape in enumerate(shapes)]
+            rows = [Argument(f"rows {i}", array.shape[1:], None) for i, array in enumerate(steps.rows)]
             own = [Argument(name, x.shape, None) for name, x in slots.items()]
             return [*rows, *target.arguments(), *own, Argument("step", (), None)]
 
-        def make() -> Callable[..., list[Any]]:
-            objective, layout, n = self.source.objective(size), list(slots), len(shapes)
+        program = target.compiled(steps.key, lambda: steps.function(list(slots)), arguments)
+        value, norm, *after = program.run(*[a[0] for a in steps.rows], *point, *slots.values(), number + 1.0)
+        state = State(
+            number, point, float(value), float(norm), number + 1, self.descent.memory(slots, after, len(point))
+        )
+        return Taken(state, best, np.asarray([value]))
 
-            def step(*values: Any) -> list[Any]:
-                whole = target.with_function(lambda *xs: objective(*values[:n], *xs))
-                return self.descent.function(whole, layout)(*values[n:])
+    def _function(self, target: Target, size: int, layout: list[str]) -> Callable[..., list[Any]]:
+        """`(*rows, *params, *slots, step) -> [value, gradient norm, *new params, *new slots]` for `size` rows."""
+        objective, n = self.source.objective(size), len(self.source.shapes(size))
 
-            return step
+        def step(*values: Any) -> list[Any]:
+            whole = target.with_function(lambda *xs: objective(*values[:n], *xs))
+            return self.descent.function(whole, layout)(*values[n:])
 
-        return target.compiled((self, size), make, arguments)
+        return step

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tapecli import engines, ops
 from tapecli.core import Array
-from tapecli.engines import Argument
+from tapecli.engines import Argument, Stepping
 from tapecli.optimize.first_order import Optimizer
 from tapecli.optimize.method import Frozen, Point, State
 from tapecli.optimize.target import Target
@@ -59,7 +59,12 @@ class Descent(Frozen):
         """Many steps in one call of compiled code; see `tapecli.optimize.method`."""
         if not target.loops(self.optimizer):
             return None
-        return Stretch(self, target, state).taken(best, count, tol, floor)
+        found = Stretch(target, state, self._whole(target)).taken(best, count, tol, floor)
+        return None if found is None else (found.state, found.best)
+
+    def _whole(self, target: Target) -> Steps:
+        """The steps of this optimizer on the objective of a target."""
+        return Steps(self.optimizer, lambda layout: self.function(target, layout))
 
     def result(self, state: State) -> Point:
         averages = tuple(state.memory[f"average/{i}"] for i in range(len(state.x)) if f"average/{i}" in state.memory)
@@ -71,9 +76,9 @@ class Descent(Frozen):
         if target.loops(self.optimizer):
             memory = self.memory(slots, [*point, *slots.values()], count)
             before = State(number - 1, point, math.inf, math.inf, number, memory)
-            taken = Stretch(self, target, before).taken(None, 1, None, None)
+            taken = Stretch(target, before, self._whole(target)).taken(None, 1, None, None)
             if taken is not None:
-                return taken[0]
+                return taken.state
         program = self._program(target, slots)
         value, norm, *after = program.run(*point, *slots.values(), number + 1.0)
         return State(number, point, float(value), float(norm), number + 1, self.memory(slots, after, count))
@@ -114,24 +119,40 @@ class Descent(Frozen):
         return step
 
 
+class Steps(NamedTuple):
+    """What is repeated: `function(layout)` is the step on values, `(*rows, *params, *slots, step) -> [value, gradient
+    norm, *new params, *new slots]`, its slots being those that `layout` names; `key` is what its program is kept by.
+    `rows` are what each step is handed of its own, (steps × shape)."""
+
+    key: Any
+    function: Callable[[list[str]], Callable[..., list[Any]]]
+    rows: Sequence[Array] = ()
+
+
+class Taken(NamedTuple):
+    """The state after steps, the best state so far, and the values of those steps that are handed rows."""
+
+    state: State
+    best: State | None
+    values: Array | None
+
+
 class Stretch:
     """Steps of a descent that are repeated without coming back: what is carried from step to step, and the step.
 
     Beside the method's own state that is the best point so far. All of it is in the run's precision.
     """
 
-    def __init__(self, method: Descent, target: Target, state: State) -> None:
-        self._method = method
+    def __init__(self, target: Target, state: State, steps: Steps) -> None:
         self._target = target
         self._state = state
+        self._steps = steps
         self._layout = [name for name in state.memory if name.startswith("slot/")]
         self._averages = [name for name in state.memory if name.startswith("average/")]
         self._n = len(state.x)
 
-    def taken(
-        self, best: State | None, count: int, tol: float | None, floor: float | None
-    ) -> tuple[State, State | None] | None:
-        """Up to `count` steps on, and the best state then; None where that is not worth compiling."""
+    def taken(self, best: State | None, count: int, tol: float | None, floor: float | None) -> Taken | None:
+        """Up to `count` steps on; None where that is not worth compiling."""
         state, n = self._state, self._n
         known = state if best is None else best
         own = [state.memory[f"next/{i}"] for i in range(n)] + [state.memory[name] for name in self._layout]
@@ -140,16 +161,18 @@ class Stretch:
         record = [value, known.gradient_norm, float(known.step), *known.x]
         ends = [math.nan if tol is None else tol, math.nan if floor is None else floor]
         now = [*own, *averages, *ends, float(state.step), state.value, state.gradient_norm, *state.x, *record]
-        program = self._target.repeated(self._method.optimizer, lambda: self._step, lambda: self._arguments(now))
+        program = self._target.repeated(self._steps.key, lambda: self._stepping(now))
         if program.engine != "native":
             return None
-        after, done = program.run(now, count)
-        return self._read(after, done, best)
+        after, outs, done = program.run(now, count, self._steps.rows)
+        return self._read(after, outs, done, best)
 
-    def _arguments(self, now: Sequence[Any]) -> list[Argument]:
-        return [Argument(f"carried {k}", np.shape(x), None) for k, x in enumerate(now)]
+    def _stepping(self, now: Sequence[Any]) -> Stepping:
+        carried = [Argument(f"carried {k}", np.shape(x), None) for k, x in enumerate(now)]
+        rows = [Argument(f"rows {k}", x.shape[1:], None) for k, x in enumerate(self._steps.rows)]
+        return Stepping(self._step, carried, rows)
 
-    def _read(self, after: list[Array], done: int, best: State | None) -> tuple[State, State | None]:
+    def _read(self, after: list[Array], outs: list[Array], done: int, best: State | None) -> Taken:
         n, m, a = self._n, len(self._layout), len(self._averages)
         own, rest = after[: n + m + a], after[n + m + a + 2 :]
         memory = {f"next/{i}": x for i, x in enumerate(own[:n])}
@@ -157,17 +180,20 @@ class Stretch:
         number = self._state.step + done
         state = State(number, tuple(rest[3 : 3 + n]), float(rest[1]), float(rest[2]), number + 1, memory)
         value, norm, when, *point = rest[3 + n :]
+        values = outs[0] if outs else None
         if math.isinf(float(value)):
-            return state, best
-        return state, State(int(when), tuple(point), float(value), float(norm), int(when) + 1, {})
+            return Taken(state, best, values)
+        return Taken(state, State(int(when), tuple(point), float(value), float(norm), int(when) + 1, {}), values)
 
     def _step(self, *values: Any) -> list[Any]:
-        """`(*carried) -> (*carried, stop)` on values of any kind."""
+        """`(*carried, *rows) -> (*carried, the value where there are rows, stop)` on values of any kind."""
         n, m, a = self._n, len(self._layout), len(self._averages)
+        carried = len(values) - len(self._steps.rows)
+        values, rows = values[:carried], values[carried:]
         params, slots, (tol, floor, *rest) = values[:n], values[n : n + m], values[n + m + a :]
         number, (best_value, best_norm, best_number, *best) = rest[0], rest[3 + n :]
         now = number + 1.0
-        value, norm, *after = self._method.function(self._target, self._layout)(*params, *slots, now + 1.0)
+        value, norm, *after = self._steps.function(self._layout)(*rows, *params, *slots, now + 1.0)
         averages = [slots[self._layout.index(f"slot/{name}")] for name in self._averages]
         finite = ops.equal(value - value, 0.0)
         better = ops.logical_and(ops.less_equal(value, best_value), finite)
@@ -177,7 +203,8 @@ class Stretch:
             ops.where(better, new, old)
             for new, old in zip((value, norm, now, *params), (best_value, best_norm, best_number, *best), strict=True)
         ]
-        return [*after, *averages, tol, floor, now, value, norm, *params, *record, stop]
+        told = [value] if rows else []
+        return [*after, *averages, tol, floor, now, value, norm, *params, *record, *told, stop]
 
 
 def _kept(x: Any, low: Array | None, high: Array | None) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 
 from tapecli import derive, engines, ops
 from tapecli.core import Array, shape_of
-from tapecli.engines import DEFAULT, Argument, Compiled, How, Repeated
+from tapecli.engines import DEFAULT, Argument, Compiled, How, Repeated, Stepping
 from tapecli.tape import Recording
 
 #: Up to this many entries a Hessian is one program that writes it out; beyond, it is made of products.
@@ -165,12 +165,10 @@ class Target:
             self._programs[key] = engines.compile(self.engine, make(), arguments(), self.dtype, RUNS, self.how)
         return self._programs[key]
 
-    def repeated(
-        self, key: Any, make: Callable[[], Callable[..., list[Any]]], arguments: Callable[[], Sequence[Argument]]
-    ) -> Repeated:
-        """The same of a step that is repeated on a state, about as often as is planned."""
+    def repeated(self, key: Any, make: Callable[[], Stepping]) -> Repeated:
+        """The same of a step that is repeated, about as often as is planned."""
         if key not in self._repeats:
-            self._repeats[key] = engines.repeat(self.engine, make(), arguments(), self.dtype, self.planned, self.how)
+            self._repeats[key] = engines.repeat(self.engine, make(), self.dtype, self.planned, self.how)
         return self._repeats[key]
 
     def loops(self, key: Any) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 import tapecli as tp
 from tapecli import engines, ops
-from tapecli.engines import Argument, How, native
+from tapecli.engines import Argument, How, Stepping, native
 from tapecli.engines.native import threads
 from tapecli.engines.native.host import Host, host
 
@@ -161,13 +161,13 @@ def descent(x: Any, y: Any, k: Any) -> list[Any]:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_repeated_step_gives_the_same_bits_everywhere(engine: str, dtype: str) -> None:
     state = [Argument(name, (), None) for name in "xyk"]
-    made = engines.repeat(engine, descent, state, np.dtype(dtype), 1000, NO_CACHE)
+    made = engines.repeat(engine, Stepping(descent, state), np.dtype(dtype), 1000, NO_CACHE)
     now = [np.zeros((), dtype=dtype)] * 3
     x = y = np.dtype(dtype).type(0.0)
     one, two, rate = (np.dtype(dtype).type(v) for v in (1.0, 2.0, 0.01))
     done = 0
     while True:
-        now, more = made.run(now, 7)
+        now, _, more = made.run(now, 7)
         done += more
         for _ in range(more):
             y = x * x - two * x + one
@@ -176,7 +176,7 @@ def test_a_repeated_step_gives_the_same_bits_everywhere(engine: str, dtype: str)
         if more < 7 or y < 1e-6:
             break
     assert done == 343 if dtype == "float64" else done > 300
-    assert made.run(now, 0) == (now, 0)
+    assert (made.run(now, 0).state, made.run(now, 0).done) == (now, 0)
 
 
 @pytest.mark.parametrize("engine", ["numpy", "native"])
@@ -191,18 +191,52 @@ def test_a_step_on_arrays_and_one_with_numpy_inside(engine: str) -> None:
     wanted, total = x, 0.0
     for _ in range(5):
         wanted, total = np.tanh(wanted) + 0.1 * wanted, total + wanted.sum()
-    made = engines.repeat(
-        engine, walk, [Argument("x", (37,), None), Argument("a", (), None)], np.dtype("f8"), 5, NO_CACHE
-    )
-    (now, sums), done = made.run([x, np.zeros(())], 5)
+    step = Stepping(walk, [Argument("x", (37,), None), Argument("a", (), None)])
+    made = engines.repeat(engine, step, np.dtype("f8"), 5, NO_CACHE)
+    (now, sums), _, done = made.run([x, np.zeros(())], 5)
     assert done == 5
     np.testing.assert_allclose(now, wanted, rtol=1e-14)
     np.testing.assert_allclose(sums, total, atol=1e-13)
     m = np.array([[2.0, 1.0], [0.5, 3.0]])
-    made = engines.repeat(engine, turn, [Argument("m", (2, 2), None)], np.dtype("f8"), 4, NO_CACHE)
-    (after,), done = made.run([m], 4)
+    made = engines.repeat(engine, Stepping(turn, [Argument("m", (2, 2), None)]), np.dtype("f8"), 4, NO_CACHE)
+    (after,), _, done = made.run([m], 4)
     assert done == 4
     np.testing.assert_allclose(after, m, rtol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ["tape", "numpy", "native", "auto"])
+@pytest.mark.parametrize("size", [3, 100])
+def test_steps_are_handed_rows_and_what_is_shared(engine: str, size: int) -> None:
+    """A step with a state, rows, a row that it does not use, a shared array, and results of several shapes."""
+
+    def f(a: Any, x: Any, unused: Any, p: Any, w: Any) -> list[Any]:
+        return [a + p, x * w + a, ops.sum(x * x), x, ops.less(10.0, a)]
+
+    rng = np.random.default_rng(3)
+    xs, ps, w = rng.standard_normal((40, size)), rng.uniform(0.0, 1.0, 40), rng.standard_normal(size)
+    rows = [Argument("x", (size,), None), Argument("unused", (2,), None), Argument("p", (), None)]
+    step = Stepping(f, [Argument("a", (), None)], rows, [Argument("w", (size,), None)])
+    made = engines.repeat(engine, step, np.dtype("f8"), 40, NO_CACHE)
+    state, outs, done = made.run([np.zeros(())], 40, [xs, np.zeros((40, 2)), ps], [w])
+    sums = np.concatenate([[0.0], np.cumsum(ps)])
+    assert done == int(np.argmax(sums > 10.0)) + 1 < 40
+    np.testing.assert_allclose(state[0], sums[done], rtol=1e-15)
+    assert [out.shape for out in outs] == [(done, size), (done,), (done, size)]
+    np.testing.assert_allclose(outs[0], xs[:done] * w + sums[:done, None], rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(outs[1], np.sum(xs[:done] ** 2, axis=1), rtol=1e-14)
+    assert np.array_equal(outs[2], xs[:done])
+    again = made.run([np.zeros(())], 5, [xs[7:12], np.zeros((5, 2)), ps[7:12]], [w])
+    assert again.done == 5
+    assert np.array_equal(again.outs[2], xs[7:12])
+
+
+@pytest.mark.parametrize("engine", ["tape", "numpy", "native", "auto"])
+def test_rows_without_a_state(engine: str) -> None:
+    step = Stepping(lambda x, w: [ops.sin(x) * w, 0.0], (), [Argument("x", (), None)], [Argument("w", (), None)])
+    made = engines.repeat(engine, step, np.dtype("f8"), 100, NO_CACHE)
+    x = np.linspace(-3.0, 3.0, 100)
+    (out,) = made.run([], 100, [x], [np.asarray(2.0)]).outs
+    np.testing.assert_allclose(out, 2.0 * np.sin(x), rtol=1e-15)
 
 
 # ---- trace ----

@@ -13,6 +13,8 @@ import pytest
 
 import tapecli as tp
 from tapecli.data import mapped
+from tapecli.engines import native
+from tapecli.optimize import batches
 from tapecli.optimize.batches import POOL, STRETCH, Shuffle
 from tapecli.problem.batching import Batches
 
@@ -116,18 +118,19 @@ def test_every_row_comes_once_in_an_epoch() -> None:
     for count in (1, 2, 41, STRETCH, STRETCH + 1, 3 * POOL * STRETCH + 7):
         shuffle = Shuffle(count, 5)
         for size in (count, max(1, count // 3), max(1, count // 7)):
-            parts = [shuffle.rows(2, k, min(k + size, count)) for k in range(0, count, size)]
+            parts = [shuffle.batches(2, k, min(size, count - k), 1)[0] for k in range(0, count, size)]
             assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(count))
 
 
 def test_the_order_rests_on_seed_and_epoch_alone() -> None:
-    rows = Shuffle(1000, 1).rows(3, 100, 140)
+    rows = Shuffle(1000, 1).batches(3, 100, 20, 2)
+    assert np.array_equal(rows[1], Shuffle(1000, 1).batches(3, 120, 20, 1)[0])
     busy = Shuffle(1000, 1)
     for epoch in (0, 7, 3, 2):
-        busy.rows(epoch, 0, 10)
-    assert np.array_equal(busy.rows(3, 100, 140), rows)
-    assert not np.array_equal(Shuffle(1000, 2).rows(3, 100, 140), rows)
-    assert not np.array_equal(Shuffle(1000, 1).rows(4, 100, 140), rows)
+        busy.batches(epoch, 0, 10, 1)
+    assert np.array_equal(busy.batches(3, 100, 20, 2), rows)
+    assert not np.array_equal(Shuffle(1000, 2).batches(3, 100, 20, 2), rows)
+    assert not np.array_equal(Shuffle(1000, 1).batches(4, 100, 20, 2), rows)
 
 
 def test_the_run_is_that_of_gradient_descent_on_the_same_rows(folder: Path) -> None:
@@ -136,7 +139,7 @@ def test_the_run_is_that_of_gradient_descent_on_the_same_rows(folder: Path) -> N
     end = tp.parse(text).minimize(callback=seen.append)
     w, shuffle = np.array([0.3, -0.1, 0.2]), Shuffle(N, 9)
     for k in range(18):  # 6 batches, the last one of a single row
-        rows = shuffle.rows(k // 6, 8 * (k % 6), min(8 * (k % 6) + 8, N))
+        rows = shuffle.batches(k // 6, 8 * (k % 6), min(8, N - 8 * (k % 6)), 1)[0]
         r = Y[rows] - X[rows] @ w
         assert seen[k].value == pytest.approx(np.mean(r**2), rel=1e-9)
         w = w + 0.1 * 2 / len(rows) * X[rows].T @ r
@@ -192,8 +195,36 @@ def test_maximize_and_single_precision(folder: Path) -> None:
 
 def test_engines_agree(folder: Path) -> None:
     text = HEAD + "minimize sum((y - X @ w)^2) using adam(learning_rate=0.1), batch=8, epochs=3"
-    ends = [tp.parse(text, engine=engine).minimize().at["w"] for engine in ("tape", "numpy")]
+    ends = [tp.parse(text, engine=engine).minimize().at["w"] for engine in ("tape", "numpy", "native")]
     assert ends[0] == pytest.approx(ends[1], rel=1e-12)
+    assert ends[0] == pytest.approx(ends[2], rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("method", ["sgd(learning_rate=0.01, momentum=0.9)", "adam(use_ema=1, ema_momentum=0.9)"])
+def test_many_steps_at_once_give_the_bits_of_single_ones(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, method: str, dtype: str
+) -> None:
+    """An epoch has five batches of 8 and one of a single row; one run looks at every step, the others do not."""
+    text = HEAD + f"minimize mean((y - X @ w)^2) using {method}, batch=8, epochs=30, seed=4"
+    problem = tp.parse(text, dtype=dtype, engine="native")
+    seen: list[tp.Step] = []
+    single = problem.minimize(callback=seen.append)
+    assert len(seen) == 181
+    calls = []
+    run = native.Steps.run
+    monkeypatch.setattr(
+        native.Steps, "run", lambda self, state, count, *rest: calls.append(count) or run(self, state, count, *rest)
+    )
+    for block in (batches.BLOCK, 64):  # which is two batches
+        monkeypatch.setattr(batches, "BLOCK", block)
+        calls.clear()
+        end = problem.minimize()
+        assert max(calls) == (5 if block > 64 else 2)
+        assert (end.steps, end.value, end.best_value) == (single.steps, single.value, single.best_value)
+        for name in end.at:
+            assert end.at[name].tobytes() == single.at[name].tobytes()
+            assert end.best_at[name].tobytes() == single.best_at[name].tobytes()
 
 
 def test_data_in_files_give_the_same_bits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

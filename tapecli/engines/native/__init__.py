@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from tapecli.engines.native.writer import Writer
 from tapecli.engines.traced import Traced
 from tapecli.errors import TapeWarning
 from tapecli.graph import Node
+
+if TYPE_CHECKING:
+    from tapecli.engines.repeated import Sizes
 
 SCALARS = {"float64": "double", "float32": "float"}
 
@@ -90,17 +93,14 @@ def written(traced: Traced) -> Text:
     return Text(module.text, names, outputs, inputs, module, steps, writer.slots, None)
 
 
-def repeated(traced: Traced) -> Text | None:
-    """The LLVM text of a traced step that is repeated on a state; None where a part of it is left to NumPy.
-
-    The function's arguments are the state; its results are the next state and, last, whether to stop.
-    """
+def repeated(traced: Traced, sizes: Sizes) -> Text | None:
+    """The LLVM text of a traced step that is repeated (see `tapecli.engines.Stepping`); None where a part of it is
+    left to NumPy."""
     outputs, inputs = written_out(traced.outputs, traced.inputs, traced.dtype)
     module = _module(traced)
     if not recurrences.all_compiled(outputs, module.scalar):
         return None
-    shapes = [node.shape for node in outputs[:-1]]
-    repeat = recurrences.repeat(Writer(module, Plan(()), {}), outputs, inputs, shapes)
+    repeat = recurrences.repeat(Writer(module, Plan(()), {}), outputs, inputs, sizes)
     return Text(module.text, [repeat.name], outputs, inputs, module, [], {}, repeat)
 
 

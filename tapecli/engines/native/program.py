@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapecli.core import Array
+from tapecli.engines import Run
 from tapecli.engines.native.build import callable_at
 from tapecli.engines.native.memory import Memory, aligned, pointer_of
 from tapecli.engines.native.module import Step
@@ -180,6 +181,7 @@ class Steps:
 
     def __init__(self, made: Text, dtype: Any, loaded: Any) -> None:
         assert made.repeat is not None
+        self._repeat = made.repeat
         self.dtype = np.dtype(dtype)
         self.text = made.text
         self._loaded = loaded
@@ -195,9 +197,33 @@ class Steps:
             for end, shape in zip(ends, made.repeat.shapes, strict=True)
         ]
 
-    def run(self, state: Sequence[Any], count: int) -> tuple[list[Array], int]:
-        """At most `count` steps from a state on: the state after them, and how many they were."""
+    def run(self, state: Sequence[Any], count: int, rows: Sequence[Array] = (), shared: Sequence[Any] = ()) -> Run:
+        """At most `count` steps from a state on; see `tapecli.engines.Repeated`."""
         for own, value in zip(self._state, state, strict=True):
             own[...] = value
-        done = self._call(ctypes.c_int64(count))
-        return [own.copy() for own in self._state], done
+        for slot, value in zip(self._repeat.shared, shared, strict=True):
+            if slot is not None:
+                self._hold(slot, value)
+        for slot, value in zip(self._repeat.rows, rows, strict=True):
+            if slot is not None:
+                self._hold(slot, value[:count])
+        sizes = [math.prod(shape) for shape in self._repeat.out]
+        outs = aligned(count * (sum(sizes) + 1) if sizes else 1, self.dtype)
+        self._memory.hold(self._repeat.outs, outs)
+        done: int = self._call(ctypes.c_int64(count))
+        return Run([own.copy() for own in self._state], self._split(outs, sizes, done), done)
+
+    def _hold(self, slot: int, value: Any) -> None:
+        """Puts an argument where the code reads it."""
+        self._memory.hold(slot, np.ascontiguousarray(value, dtype=self.dtype))
+
+    def _split(self, outs: Array, sizes: Sequence[int], done: int) -> list[Array]:
+        """What the steps put out, an array (steps × shape) for each result."""
+        if not sizes:
+            return []
+        table = outs.reshape(-1, sum(sizes) + 1)[:done]
+        ends = np.cumsum(sizes)
+        return [
+            table[:, end - size : end].reshape(done, *shape)
+            for end, size, shape in zip(ends, sizes, self._repeat.out, strict=True)
+        ]

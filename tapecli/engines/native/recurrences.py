@@ -22,6 +22,7 @@ from tapecli.graph import Node, needed
 
 if TYPE_CHECKING:
     from tapecli.engines.native.writer import Writer
+    from tapecli.engines.repeated import Sizes
     from tapecli.recur import Body
 
 
@@ -78,24 +79,43 @@ def write(writer: Writer, node: Node) -> Step:
 
 
 class Repeat(NamedTuple):
-    """Steps that are repeated: the function's name, the slot of the state, and the shapes of its parts."""
+    """Steps that are repeated: the function's name, the slot of the state and the shapes of its parts, the slots of the
+    arguments that are rows and of those that are shared (None for what is not used), the slot of what the steps put out
+    and the shapes of its parts."""
 
     name: str
     state: int
     shapes: tuple[Shape, ...]
+    rows: tuple[int | None, ...]
+    shared: tuple[int | None, ...]
+    outs: int
+    out: tuple[Shape, ...]
 
 
-def repeat(writer: Writer, outputs: Sequence[Node], inputs: Sequence[Node | None], shapes: Sequence[Shape]) -> Repeat:
+def repeat(writer: Writer, outputs: Sequence[Node], inputs: Sequence[Node | None], sizes: Sizes) -> Repeat:
     """A function `(ctx, scratch, count) -> steps done` that repeats a step on a state, `count` times at most.
 
-    `outputs` are the next state and, last, a number that ends the loop after the step where it is not 0.
+    `inputs` are the state, rows and what is shared, as many of them as `sizes` says; `outputs` are the next state, what
+    a step puts out and, last, a number that ends the loop after the step where it is not 0. Memory of what is put out
+    has room for that number too, at the end of each step's entries.
     """
     module = writer.module
     function = Function(module, module.name("repeat"), "ptr %ctx, ptr %scratch, i64 %count", "i64")
     site = function.entry
-    run = _loop(function, writer, outputs, inputs, shapes, ((),))
-    memory = module.slot("value", run.m)
-    state, done, flag = function.pointer(memory), function.allocate("i64"), function.allocate(module.scalar)
+    shapes = [node.shape for node in outputs]
+    carried, out = shapes[: sizes.state], shapes[sizes.state :]
+    run = _loop(function, writer, outputs, inputs, carried, out)
+    entries, shared = run.entries[sizes.state :][: sizes.rows], run.entries[sizes.state + sizes.rows :]
+    rows = [None if slot is None else module.slot("pointer", 0) for slot in entries]
+    streams = [
+        (slot, function.pointer(row), node.size)
+        for slot, row, node in zip(entries, rows, inputs[sizes.state :], strict=False)
+        if slot is not None and row is not None and node is not None
+    ]
+    memory = module.slot("value", max(run.m, 1))
+    state, done = function.pointer(memory), function.allocate("i64")
+    outs, q = module.slot("pointer", 0), sum(math.prod(shape) for shape in out)
+    kept = function.pointer(outs) if q > 1 else function.allocate(module.scalar)
     run.begin(state)
     site.do(f"store i64 0, ptr {done.name}")
     site.do("br label %R.head")
@@ -104,14 +124,18 @@ def repeat(writer: Writer, outputs: Sequence[Node], inputs: Sequence[Node | None
     more = site.emit(f"icmp slt i64 {k.name}, %count", "i1")
     site.do(f"br i1 {more.name}, label %R.body, label %R.exit")
     site.block("R.body")
-    run.step(run.entries, flag)
+    for slot, stream, size in streams:
+        run.point(slot, run.shifted(stream, k * size))
+    place = run.shifted(kept, k * q) if q > 1 else kept
+    run.step(run.entries, place)
     site.do(f"store {(k + 1).typed}, ptr {done.name}")
+    flag = run.shifted(place, q - 1)
     said = site.emit(f"load {module.scalar}, ptr {flag.name}", module.scalar)
     site.do(f"br i1 {said.ne(0.0).name}, label %R.exit, label %R.head")
     site.block("R.exit")
     run.end(state)
     function.close(site.emit(f"load i64, ptr {done.name}", "i64"))
-    return Repeat(function.name, memory, tuple(shapes))
+    return Repeat(function.name, memory, tuple(carried), tuple(rows), tuple(shared), outs, tuple(out[:-1]))
 
 
 def _loop(
