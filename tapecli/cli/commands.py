@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tapecli.errors import TapeError
@@ -10,31 +11,36 @@ from tapecli.errors import TapeError
 if TYPE_CHECKING:
     from tapecli.core import Array
     from tapecli.problem import Problem
+    from tapecli.problem.points import Rows
     from tapecli.report import Report
 
 Point = dict[str, "Array"]
 
 
-def points(problem: Problem, words: Any) -> Iterator[tuple[int | None, Point | None]]:
-    """Where to evaluate, and the number of the row where --at names a file of points."""
+def rows_of(problem: Problem, words: Any) -> Rows | None:
+    """The points of the file that --at names, with the values that the words before and after it give; None where it
+    names none."""
     files = [k for k, word in enumerate(words) if word.startswith("@")]
     if not files:
-        yield None, problem.place(words) if words else None
-        return
+        return None
     k = files[0]
-    before, after = problem.place(words[:k]), problem.place(words[k + 1 :])
-    for row, at in enumerate(problem.rows(words[k][1:]), 1):
-        yield row, {**before, **at, **after}
+    return problem.rows(words[k][1:]).within(problem.place(words[:k]), problem.place(words[k + 1 :]))
+
+
+def told(problem: Problem, r: Any, row: int | None, report: Report) -> None:
+    """A result, with what made it not finite where it is not."""
+    from tapecli.problem.results import Evaluation
+
+    tell: Any = report.evaluation if isinstance(r, Evaluation) else report.derivatives
+    tell(r, row, _blame(problem, r))
 
 
 def evaluate(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
-    r = problem.evaluate(at=at, of=v["of"])
-    report.evaluation(r, row, _blame(problem, r))
+    told(problem, problem.evaluate(at=at, of=v["of"]), row, report)
 
 
 def gradient(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
-    r = problem.derivatives(order=1, at=at, wrt=v["wrt"], of=v["of"])
-    report.derivatives(r, row, _blame(problem, r))
+    told(problem, problem.derivatives(order=1, at=at, wrt=v["wrt"], of=v["of"]), row, report)
 
 
 def hessian(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
@@ -51,7 +57,7 @@ def hessian(problem: Problem, v: Any, at: Point | None, row: int | None, report:
         r = problem.product(problem.place(v["hvp"]), at=at, wrt=v["wrt"], of=v["of"])
     else:
         r = problem.derivatives(order=2, at=at, wrt=v["wrt"], of=v["of"])
-    report.derivatives(r, row, _blame(problem, r))
+    told(problem, r, row, report)
 
 
 def jacobian(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
@@ -59,8 +65,7 @@ def jacobian(problem: Problem, v: Any, at: Point | None, row: int | None, report
         m = problem.sparse_jacobian(at=at, wrt=v["wrt"], of=v["of"])
         report.coordinates("jacobian", problem.evaluate(at=at, of=m.of), m, row, None)
         return
-    r = problem.jacobian(at=at, wrt=v["wrt"], of=v["of"])
-    report.derivatives(r, row, _blame(problem, r))
+    told(problem, problem.jacobian(at=at, wrt=v["wrt"], of=v["of"]), row, report)
 
 
 def check(problem: Problem, v: Any, at: Point | None, row: int | None, report: Report) -> None:
@@ -169,6 +174,8 @@ BODIES = {
     "diff": differentiate,
     "bench": bench,
 }
+#: command -> what it asks at each row of a file of points, where it does that for all rows together
+SWEPT = {"eval": "value", "grad": "gradient", "hess": "hessian", "jac": "jacobian"}
 
 
 def run(command: str, problem: Problem, v: Any, report: Report) -> None:
@@ -176,17 +183,37 @@ def run(command: str, problem: Problem, v: Any, report: Report) -> None:
     if command == "trace":
         trace(problem, v, report)
         return
-    body: Any = BODIES[command]
-    for row, at in points(problem, v["at"]):
-        if row is None:
-            body(problem, v, at, row, report)
-            continue
+    rows = rows_of(problem, v["at"])
+    if rows is None:
+        BODIES[command](problem, v, problem.place(v["at"]) if v["at"] else None, None, report)
+        return
+    for row, tell in enumerate(_tellers(command, problem, v, rows, report), 1):
         try:
-            body(problem, v, at, row, report)
+            tell(row)
         except TapeError as error:
             report.error(error, row)
         if v["fail_fast"] and report.failed():
             return
+
+
+def _tellers(command: str, problem: Problem, v: Any, rows: Rows, report: Report) -> Iterator[Callable[[int], None]]:
+    """For each row a function that is handed its number and reports its result, or raises what stands in its way."""
+    from tapecli.problem.asking import answers
+
+    def tell(r: Any, row: int) -> None:
+        if isinstance(r, TapeError):
+            raise r
+        told(problem, r, row, report)
+
+    def run_at(at: Point, row: int) -> None:
+        BODIES[command](problem, v, at, row, report)
+
+    if command in SWEPT and not v.get("sparse") and not v.get("hvp"):
+        for r in answers(problem, SWEPT[command], rows, v.get("wrt"), v["of"]):
+            yield partial(tell, r)
+        return
+    for at in rows:
+        yield partial(run_at, at)
 
 
 def _blame(problem: Problem, r: Any) -> TapeError | None:

@@ -191,7 +191,7 @@ def _lost(
     """What rounding took from each derivative: in single precision, the distance to the same in double."""
     if problem.dtype == "float64":
         return [np.zeros(g.shape) for g in exact]
-    double, _ = Runner(problem.formula, "tape", "float64").run(kind, node, names, at)
+    double, _ = Runner(problem.formula, "tape", "float64").run(kind, [node], names, at)
     with np.errstate(all="ignore"):
         return [np.abs(one - two) for one, two in zip(exact, double[1:], strict=True)]
 

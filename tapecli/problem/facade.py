@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tapecli import language
 from tapecli.core import Array
-from tapecli.engines import Argument
 from tapecli.errors import Place, Source, TapeError, nearest
 from tapecli.graph import Node, needed, shape_text
 from tapecli.language.formula import Formula
 from tapecli.problem import points
-from tapecli.problem.points import Values
+from tapecli.problem.asking import OF_ARRAYS, answers, ask
+from tapecli.problem.points import Rows, Values
 from tapecli.problem.results import Check, Derivatives, Evaluation, Fit, Minimum, Step
-from tapecli.problem.running import UNROLLED, Runner
+from tapecli.problem.running import Runner
 from tapecli.problem.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from tapecli.problem.sparse import Coordinates
     from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update
-
-#: What to do instead of a gradient.
-OF_ARRAYS = "use the Jacobian for arrays, or sum the output"
 
 
 class Problem:
@@ -132,7 +129,7 @@ class Problem:
         """The values that `NAME=EXPR` and point names give, later ones over earlier ones."""
         return self._placed(points.from_words(self.formula, words))[1]
 
-    def rows(self, path: str) -> list[dict[str, Array]]:
+    def rows(self, path: str) -> Rows:
         """A point per row of a CSV file, whose columns are names."""
         return points.from_rows(self.formula, path)
 
@@ -263,31 +260,9 @@ class Problem:
 
     def evaluate(self, *, at: Values | None = None, of: str | None = None) -> Evaluation:
         """The values of all outputs, or of one."""
-        self, point = self._placed(at)
-        chosen = (
-            [self._output(of)]
-            if of is not None or not self.formula.outputs
-            else [(o.name, o.node) for o in self.formula.outputs]
-        )
-        leaves = self.runner.leaves()
-        nodes = [node for _, node in chosen]
-
-        def arguments() -> list[Argument]:
-            return [Argument(name, node.shape, None) for name, node in leaves]
-
-        key = ("value", *[node.index for node in nodes])
-        self.runner.afford("value", nodes)
-        compiled, engine = self.runner.compile(
-            key, lambda: self.runner.function(nodes, [node for _, node in leaves]), arguments
-        )
-        self.runner.allow(compiled)
-        values = compiled.run(*self.runner.arrays(leaves, point))
-        return Evaluation(
-            self._shown(point),
-            {name: value for (name, _), value in zip(chosen, values, strict=True)},
-            self.dtype,
-            engine,
-        )
+        problem, point = self._placed(at)
+        found: Evaluation = ask(problem, "value", None, of).at(point)
+        return found
 
     def _scalar(self, of: str | None, instead: str) -> tuple[str, Node]:
         name, node = self._output(of)
@@ -310,48 +285,17 @@ class Problem:
         self, *, order: int = 1, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
     ) -> Derivatives:
         """Value and gradient (order 1), and the Hessian (order 2), of a scalar output."""
-        self, point = self._placed(at)
-        name, node = self._scalar(of, OF_ARRAYS)
-        names = self._wrt(wrt)
-        n = len(names)
-        if order == 1:
-            (value, *found), engine = self.runner.run("gradient", node, names, point)
-            return self._derived(name, node, names, point, engine, value, gradient=found)
-        size = sum(self.formula.names[x].size for x in names)
-        if self._settings.engine == "numpy" and size > UNROLLED:
-            value, found, blocks, engine = self.runner.by_products(node, names, point)
-        else:
-            (value, *rest), engine = self.runner.run("hessian", node, names, point)
-            found, blocks = rest[:n], rest[n:]
-        rows = {row: {column: blocks[i * n + j] for j, column in enumerate(names)} for i, row in enumerate(names)}
-        return self._derived(name, node, names, point, engine, value, gradient=found)._replace(hessian=rows)
-
-    def _derived(
-        self,
-        of: str,
-        node: Node,
-        names: Sequence[str],
-        at: Mapping[str, Array],
-        engine: str,
-        value: Array,
-        gradient: Sequence[Array] | None = None,
-    ) -> Derivatives:
-        found = None if gradient is None else dict(zip(names, gradient, strict=True))
-        return Derivatives(
-            of, self._shown(at), value, found, self._connected(node, names), None, None, None, self.dtype, engine
-        )
+        problem, point = self._placed(at)
+        found: Derivatives = ask(problem, "gradient" if order == 1 else "hessian", wrt, of).at(point)
+        return found
 
     def jacobian(
         self, *, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
     ) -> Derivatives:
         """The derivative of every entry of an output."""
-        self, point = self._placed(at)
-        name, node = self._output(of)
-        names = self._wrt(wrt)
-        (value, *found), engine = self.runner.run("jacobian", node, names, point)
-        return self._derived(name, node, names, point, engine, value)._replace(
-            jacobian=dict(zip(names, found, strict=True))
-        )
+        problem, point = self._placed(at)
+        found: Derivatives = ask(problem, "jacobian", wrt, of).at(point)
+        return found
 
     def product(
         self,
@@ -362,15 +306,31 @@ class Problem:
         of: str | None = None,
     ) -> Derivatives:
         """The Hessian times a direction; names that the direction leaves out count as zero."""
-        self, point = self._placed(at)
-        along = points.checked(self.formula, direction)
-        name, node = self._scalar(of, "sum the output")
-        names = self._wrt(list(along) if wrt is None else wrt)
+        problem, point = self._placed(at)
+        along = points.checked(problem.formula, direction)
+        names = problem._wrt(list(along) if wrt is None else wrt)
         with np.errstate(all="ignore"):
-            extra = [np.asarray(along.get(x, np.zeros(self.formula.names[x].shape)), dtype=self.dtype) for x in names]
-        (value, *rest), engine = self.runner.run("hvp", node, names, point, extra)
-        derived = self._derived(name, node, names, point, engine, value, gradient=rest[: len(names)])
-        return derived._replace(product=dict(zip(names, rest[len(names) :], strict=True)))
+            extra = [
+                np.asarray(along.get(x, np.zeros(problem.formula.names[x].shape)), dtype=self.dtype) for x in names
+            ]
+        found: Derivatives = ask(problem, "hvp", names, of).at(point, extra)
+        return found
+
+    def each(
+        self,
+        rows: Sequence[Values],
+        kind: str = "gradient",
+        *,
+        wrt: str | Sequence[str] | None = None,
+        of: str | None = None,
+    ) -> Iterator[Any]:
+        """The results at many points, one after another: an `Evaluation` for the kind `value`, `Derivatives` for
+        `gradient`, `hessian` and `jacobian`. `rows` are mappings like `at`, or what `Problem.rows` reads from a file.
+        On engines that trace, all points are one loop, in compiled code where that pays."""
+        for found in answers(self, kind, rows, wrt, of):
+            if isinstance(found, TapeError):
+                raise found
+            yield found
 
     def sparse_hessian(
         self, *, at: Values | None = None, wrt: str | Sequence[str] | None = None, of: str | None = None
@@ -402,7 +362,7 @@ class Problem:
         problem, point = self._placed(at)
         _, node = problem._scalar(of, OF_ARRAYS)
         names = problem._wrt(wrt)
-        (value, *found), _ = problem.runner.run("gradient", node, names, point)
+        (value, *found), _ = problem.runner.run("gradient", [node], names, point)
         return value, dict(zip(names, found, strict=True))
 
     def grad(

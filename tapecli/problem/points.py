@@ -53,7 +53,45 @@ def from_words(formula: Formula, words: Sequence[str]) -> dict[str, Array]:
     return values
 
 
-def from_rows(formula: Formula, path: str) -> list[dict[str, Array]]:
+class Rows(Sequence[dict[str, Array]]):
+    """Points whose values are the rows of columns (points × shape of the value), and values that all of them have,
+    which come before or after the columns."""
+
+    def __init__(
+        self, columns: Mapping[str, Array], count: int, before: Mapping[str, Array], after: Mapping[str, Array]
+    ) -> None:
+        self._columns = dict(columns)
+        self._count = count
+        self._before = dict(before)
+        self._after = dict(after)
+
+    def within(self, before: Mapping[str, Array], after: Mapping[str, Array]) -> Rows:
+        """The same points, where values of `before` hold for what has no column, and those of `after` in any case."""
+        return Rows(self._columns, self._count, {**before, **self._before}, {**self._after, **after})
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, k: Any) -> Any:
+        if isinstance(k, slice):
+            return [self[i] for i in range(*k.indices(self._count))]
+        if not -self._count <= k < self._count:
+            raise IndexError(k)
+        return {**self._before, **{name: column[k, ...] for name, column in self._columns.items()}, **self._after}
+
+    @property
+    def columns(self) -> dict[str, Array]:
+        """Every value of the points as a column."""
+        names = {**self._before, **self._columns, **self._after}
+        return {
+            name: np.broadcast_to(value, (self._count, *np.shape(value)))
+            if name in self._after or name not in self._columns
+            else value
+            for name, value in names.items()
+        }
+
+
+def from_rows(formula: Formula, path: str) -> Rows:
     """A point per row of a CSV file, whose columns are names."""
     from tapecli.data import Table
 
@@ -61,7 +99,43 @@ def from_rows(formula: Formula, path: str) -> list[dict[str, Array]]:
     if table.headers is None:
         hint = "its columns are named by a first row, such as x,y"
         raise TapeError("data", f"`{path}` has no header row", hint=hint)
-    columns = [(name, table.column(i)) for i, name in enumerate(table.headers)]
-    if len(table.rows):
-        checked(formula, {name: column[0] for name, column in columns})
-    return [{name: np.asarray(column[k]) for name, column in columns} for k in range(len(table.rows))]
+    rows = Rows({name: np.asarray(table.column(i)) for i, name in enumerate(table.headers)}, len(table.rows), {}, {})
+    if len(rows):
+        checked(formula, rows[0])
+    return rows
+
+
+def columns(formula: Formula, rows: Sequence[Values]) -> dict[str, Array] | None:
+    """The values of points as columns (points × shape) of the shapes that the formula's names have; None where the
+    points do not bind the same inputs, or bind what the graph itself rests on. Faults are those of `checked`."""
+    if not len(rows):
+        return {}
+    first = checked(formula, rows[0])
+    if any(name in formula.fixed or name not in formula.inputs for name in first):
+        return None
+    given = rows.columns if isinstance(rows, Rows) else _stacked(rows)
+    if given is None:
+        return None
+    found = {}
+    for name, value in first.items():
+        column = np.asarray(given[name], dtype=np.float64)
+        if column.ndim == 1:
+            column = column.reshape(-1, *[1] * value.ndim)
+        if column.shape[1:] != value.shape and column.size != len(rows):
+            return None
+        found[name] = np.broadcast_to(column, (len(rows), *value.shape))
+    return found
+
+
+def _stacked(rows: Sequence[Values]) -> dict[str, Array] | None:
+    """Columns of points that have the same names and shapes."""
+    names = list(rows[0])
+    arrays = [[np.asarray(number_of(row[name])) for name in names] for row in rows if list(row) == names]
+    if len(arrays) < len(rows):
+        return None
+    found = {}
+    for name, column in zip(names, zip(*arrays, strict=True), strict=True):
+        if any(array.shape != column[0].shape for array in column):
+            return None
+        found[name] = np.array(column)
+    return found

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tapecli import derive, engines
 from tapecli.core import Array
-from tapecli.engines import DEFAULT, Argument, Compiled, How
+from tapecli.engines import DEFAULT, Argument, Compiled, How, Repeated, Stepping
 from tapecli.errors import TapeError
 from tapecli.graph import Node, needed, replay
 from tapecli.language.formula import Formula
@@ -23,6 +23,18 @@ UNROLLED = 16
 WAYS = {"gradient": 2, "jacobian": 2, "hessian": 4, "hvp": 4}
 #: A formula with more entries than this in all its nodes is traced at its first run.
 LARGE = 4_000_000
+#: One with no more than this is run at many points in one loop, by one thread; of a block of points, arguments and
+#: results have about so many entries.
+SWEPT, BLOCK = 100_000, 1 << 14
+
+
+class Task(NamedTuple):
+    """A function of the formula: the key that it is kept by, how it is made, its leaves, and all arguments."""
+
+    key: Any
+    make: Callable[[], Callable[..., list[Any]]]
+    leaves: list[tuple[str, Node]]
+    arguments: list[Argument]
 
 
 class Runner:
@@ -35,6 +47,7 @@ class Runner:
         self.how = how
         self.traces = 0
         self._compiled: dict[Any, Compiled] = {}
+        self._repeated: dict[Any, Repeated] = {}
         self._runs: dict[Any, int] = {}
         self._entries: int | None = None
         self._leaves: dict[tuple[str, ...], list[tuple[str, Node]]] = {}
@@ -133,36 +146,86 @@ class Runner:
 
     def _large(self) -> bool:
         """Whether one run is so much work that tracing pays at once."""
+        return self._size() > LARGE
+
+    def _size(self) -> int:
+        """The entries of all nodes of the formula."""
         if self._entries is None:
             self._entries = sum(node.size for node in self.formula.graph.nodes)
-        return self._entries > LARGE
+        return self._entries
 
     def run(
-        self, kind: str, output: Node, names: Sequence[str], at: Mapping[str, Array], extra: Sequence[Array] = ()
+        self,
+        kind: str,
+        outputs: Sequence[Node],
+        names: Sequence[str],
+        at: Mapping[str, Array],
+        extra: Sequence[Array] = (),
     ) -> tuple[list[Array], str]:
-        """Runs one of the derivative functions of `output` to `names` at a point."""
+        """Runs a function of the formula at a point: the value of outputs, or one of the derivatives of an output to
+        names. `extra` is the direction of a product."""
+        task = self._task(kind, outputs, names)
+        compiled, engine = self.compile(task.key, task.make, lambda: task.arguments)
+        self.allow(compiled)
+        return compiled.run(*self.arrays(task.leaves, at), *extra), engine
+
+    def _task(self, kind: str, outputs: Sequence[Node], names: Sequence[str]) -> Task:
         leaves = self.leaves(names)
         position = {node.index: i for i, (_, node) in enumerate(leaves)}
         wrt = [position[self.formula.names[name].index] for name in names]
-        inputs = [node for _, node in leaves]
+        self.afford(kind, outputs, sum(self.formula.names[name].size for name in names))
 
         def make() -> Callable[..., list[Any]]:
-            (values) = self.function([output], inputs)
+            values = self.function(outputs, [node for _, node in leaves])
+            if kind == "value":
+                return values
             return getattr(derive, kind)(lambda *xs: values(*xs)[0], wrt)  # type: ignore[no-any-return]
 
-        def arguments() -> list[Argument]:
-            along = [
-                Argument(f"direction {name}", leaves[i][1].shape, None) for name, i in zip(names, wrt, strict=True)
-            ]
-            return [Argument(name, node.shape, None) for name, node in leaves] + (
-                along if kind in ("hvp", "jvp") else []
-            )
+        along = [Argument(f"direction {name}", leaves[i][1].shape, None) for name, i in zip(names, wrt, strict=True)]
+        arguments = [Argument(name, node.shape, None) for name, node in leaves]
+        key = (kind, *[node.index for node in outputs], tuple(wrt))
+        return Task(key, make, leaves, arguments + (along if kind in ("hvp", "jvp") else []))
 
-        sizes = [self.formula.names[name].size for name in names]
-        self.afford(kind, [output], sum(sizes))
-        compiled, engine = self.compile((kind, output.index, tuple(wrt)), make, arguments)
-        self.allow(compiled)
-        return compiled.run(*self.arrays(leaves, at), *extra), engine
+    def sweeps(self, count: int) -> bool:
+        """Whether `count` points are best run in one loop: on an engine that traces, where one point is little work."""
+        if self.engine == "tape" or (self.engine == "auto" and count <= PATIENCE):
+            return False
+        return self._size() <= SWEPT
+
+    def sweep(
+        self, kind: str, outputs: Sequence[Node], names: Sequence[str], columns: Mapping[str, Array]
+    ) -> Iterator[tuple[int, list[Array], str]]:
+        """The same at many points, the rows of `columns` (points × shape), in blocks: the number of a block's first
+        point, its results (points × shape), and what ran."""
+        task = self._task(kind, outputs, names)
+        count = len(next(iter(columns.values())))
+        rows = [i for i, (name, _) in enumerate(task.leaves) if name in columns]
+        others = [i for i in range(len(task.leaves)) if i not in rows]
+        key = ("rows", task.key, *rows)
+        if key not in self._repeated:
+
+            def step(*values: Any) -> list[Any]:
+                given = dict(zip([*rows, *others], values, strict=True))
+                return [*task.make()(*[given[i] for i in range(len(values))]), 0.0]
+
+            taken = [[task.arguments[i] for i in group] for group in (rows, others)]
+            stepping = Stepping(step, (), *taken)
+            self._repeated[key] = engines.repeat(self.engine, stepping, self.dtype, count, self.how)
+            self.traces += self._repeated[key].traces
+        loop = self._repeated[key]
+        shared = self.arrays([task.leaves[i] for i in others], {})
+        named = [task.leaves[i][0] for i in rows]
+        size = max(1, BLOCK // (1 + sum(task.leaves[i][1].size for i in rows) + self._results(kind, outputs, names)))
+        for begin in range(0, count, size):
+            block = [columns[name][begin : begin + size] for name in named]
+            found = loop.run((), min(size, count - begin), block, shared)
+            yield begin, found.outs, loop.engine
+
+    def _results(self, kind: str, outputs: Sequence[Node], names: Sequence[str]) -> int:
+        """How many entries the results of a function have."""
+        n = sum(self.formula.names[name].size for name in names)
+        own = sum(node.size for node in outputs)
+        return own + {"value": 0, "gradient": n, "jacobian": n * own, "hessian": n + n * n}.get(kind, 2 * n)
 
     def by_products(
         self, node: Node, names: Sequence[str], at: Mapping[str, Array]
@@ -170,12 +233,12 @@ class Runner:
         """The Hessian from its products with unit vectors; it is symmetric, so its columns are its rows."""
         shapes = [self.formula.names[name].shape for name in names]
         blocks = [np.empty(row + column, dtype=self.dtype) for row in shapes for column in shapes]
-        result, engine = self.run("gradient", node, names, at)
+        result, engine = self.run("gradient", [node], names, at)
         for i, shape in enumerate(shapes):
             for k in range(int(np.prod(shape))):
                 direction = [np.zeros(s, dtype=self.dtype) for s in shapes]
                 direction[i].reshape(-1)[k] = 1.0
-                products, _ = self.run("hvp", node, names, at, direction)
+                products, _ = self.run("hvp", [node], names, at, direction)
                 for j, product in enumerate(products[1 + len(names) :]):
                     blocks[i * len(names) + j].reshape(int(np.prod(shape)), -1)[k] = product.reshape(-1)
         return result[0], result[1:], blocks, engine

@@ -166,7 +166,7 @@ def sparse_hessian(
     plan = hessian_plan(problem.runner, node, names)
 
     def product(group: Array) -> tuple[Array, str]:
-        found, engine = problem.runner.run("hvp", node, names, point, _split(group, problem, names))
+        found, engine = problem.runner.run("hvp", [node], names, point, _split(group, problem, names))
         return _flat(found[1 + len(names) :]), engine
 
     return _coordinates(problem, name, names, plan, product, True)
@@ -183,7 +183,7 @@ def sparse_jacobian(
     plan = jacobian_plan(problem.runner, node, names)
 
     def right(group: Array) -> tuple[Array, str]:
-        found, engine = problem.runner.run("jvp", node, names, point, _split(group, problem, names))
+        found, engine = problem.runner.run("jvp", [node], names, point, _split(group, problem, names))
         return found[1].reshape(-1), engine
 
     def left(group: Array) -> tuple[Array, str]:

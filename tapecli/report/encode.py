@@ -20,6 +20,35 @@ def number(x: float, single: bool) -> str:
     return str(float32(x))
 
 
+class NotPlain(Exception):
+    """`plain` leaves this to `Encoder`."""
+
+
+def plain(x: Any, single: bool) -> str:
+    """JSON text of what most results are made of, finite numbers above all, without keeping account of where they
+    stand. Raises NotPlain for anything else."""
+    kind = type(x)
+    if kind is str:
+        return str(_quote(x))
+    if kind is dict:
+        return "{" + ", ".join([f"{_quote(str(key))}: {plain(value, single)}" for key, value in x.items()]) + "}"
+    if kind is bool or x is None:
+        return "null" if x is None else "true" if x else "false"
+    if kind is int:
+        return repr(x)
+    if kind is list or kind is tuple:
+        return "[" + ", ".join([plain(value, single) for value in x]) + "]"
+    if kind is float:
+        text = number(x, single)
+    elif hasattr(x, "tolist") and x.dtype.kind == "f" and not (single and x.ndim):
+        text = repr(x.tolist()) if x.ndim else number(x.tolist(), single)
+    else:
+        raise NotPlain
+    if "n" in text:  # nan or inf
+        raise NotPlain
+    return text
+
+
 class Encoder:
     """Writes one object; numbers that are not finite become null, and their paths are kept in `nonfinite`."""
 
@@ -31,7 +60,10 @@ class Encoder:
 
     def object(self, fields: dict[str, Any], extra: Any = None) -> str:
         """The fields as one line of JSON, then `nonfinite` where it is needed, then the fields of `extra`."""
-        body = self.write(fields, "")
+        try:
+            body = plain(fields, self.single)
+        except NotPlain:
+            body = self.write(fields, "")
         tail = {"nonfinite": self.nonfinite} if self.nonfinite else {}
         if extra:
             tail |= extra

@@ -155,7 +155,9 @@ def of_bench(r: Bench) -> dict[str, Any]:
 
 def finite(r: Evaluation | Derivatives) -> bool:
     """Whether every value and every derivative of the result is finite."""
-    from numpy import isfinite  # long there when there is a result
+    from math import isfinite
+
+    from numpy import isfinite as each_finite  # long there when there is a result
 
     from tapecli.problem.results import Derivatives
 
@@ -163,4 +165,4 @@ def finite(r: Evaluation | Derivatives) -> bool:
     if isinstance(r, Derivatives):
         for group in (r.gradient, r.jacobian, r.product, *(r.hessian or {}).values()):
             parts += (group or {}).values()
-    return all(bool(isfinite(part).all()) for part in parts)
+    return all(bool(each_finite(part).all()) if part.ndim else isfinite(part) for part in parts)
