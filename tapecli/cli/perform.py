@@ -96,8 +96,8 @@ def run(command: str, v: Values) -> int:
         refuse_inputs(_text(v.get(option)), [*(given.path for given in inputs), *points_files])
     with opened(_text(v["output"]), bool(v["force"])) as out:
         report = Report(style_of(command, v), out, Stream("stderr"), files=len(inputs))
+        _watch(command, v, report)  # it may find a file that cannot be written: a document is whole, or not begun
         report.begin_document()
-        _watch(command, v, report)
         _all(command, v, inputs, report)
         report.finish()
     code = report.status()
@@ -139,6 +139,9 @@ def _validate(command: str, v: Values) -> None:
         value: Any = v.get(name)
         if value is not None and value < least:
             raise TapeError("usage", f"--{name.replace('_', '-')} is {least} or more, not {value}")
+    for name in ("output", "log", "checkpoint", "plot"):
+        if v.get(name) == "":
+            raise TapeError("usage", f"--{name} names no file", hint="a script may have left its variable empty")
     if v.get("resume") and v.get("checkpoint") is None:
         raise TapeError(
             "usage", "--resume needs a checkpoint to go on from", hint="name it: --checkpoint FILE --resume"
