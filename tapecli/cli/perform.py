@@ -345,7 +345,8 @@ def heard(report: Report) -> Iterator[None]:
 def limited(timeout: Any, report: Report | None = None) -> Iterator[None]:
     """Raises TapeError("limit") inside when the time is over.
 
-    The signal comes again until it has been heard: what raises inside a callback may be lost. Compiled code does not
+    The signal comes again until it has been heard: what raises inside a callback may be lost, and is lost without a
+    word. Compiled code does not
     listen to signals, so where it goes on for long a thread ends the process, with the same words and the same status.
     """
     if timeout is None:
@@ -357,8 +358,17 @@ def limited(timeout: Any, report: Report | None = None) -> Iterator[None]:
     def fault() -> TapeError:
         return TapeError("limit", f"the time limit of {timeout:g} s was reached first", hint="give it more: --timeout")
 
+    raised: list[TapeError] = []
+
     def over(*_: object) -> None:
-        raise fault()
+        raised[:] = [fault()]
+        raise raised[0]
+
+    ignored = sys.unraisablehook
+
+    def lost(what: Any) -> None:
+        if what.exc_value not in raised:
+            ignored(what)
 
     done = threading.Event()
 
@@ -375,12 +385,14 @@ def limited(timeout: Any, report: Report | None = None) -> Iterator[None]:
     if report is not None:
         threading.Thread(target=end, daemon=True).start()
     before = signal.signal(signal.SIGALRM, over)
+    sys.unraisablehook = lost
     signal.setitimer(signal.ITIMER_REAL, timeout, AGAIN)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+        sys.unraisablehook = ignored
         done.set()
 
 

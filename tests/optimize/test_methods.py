@@ -207,6 +207,17 @@ def test_a_limit_of_time_ends_a_step_that_is_a_loop_itself(monkeypatch: pytest.M
     assert 0 < Within.steps < 20
 
 
+def test_a_constraint_whose_square_is_no_number() -> None:
+    least = tp.parse("var x = 1e300; minimize x^2/1e300; subject to x <= 0").minimize(steps=2)
+    assert least.method == "lagrangian"
+
+
+def test_a_point_that_is_not_finite_is_judged_flat_nowhere() -> None:
+    """The start is what there is where nothing was finite."""
+    found = tp.parse("var v = [1, nan], x = 1; minimize x^4").minimize(steps=3)
+    assert not found.converged or float(found.at["x"]) == pytest.approx(0.0, abs=1e-2)
+
+
 def test_constraints_that_cannot_be_met() -> None:
     found = tp.parse("var x = 1, y = 1\nminimize x + y\nsubject to x^2 + y^2 <= -1").minimize()
     assert not found.converged
