@@ -41,6 +41,7 @@ WRITTEN = {
     "asin_d1": ("1/sqrt(1 - {0}^2)", 2),
     "atan_d1": ("{unit:.12g}/(1 + {0}^2)", 2),
     "atanh_d1": ("1/(1 - {0}^2)", 2),
+    "beta_dx": ("beta({0}, {1})*(digamma({0}) - digamma({0} + {1}))", 2),
     "cbrt_d1": ("1/(3*cbrt({0})^2)", 2),
     "digamma_diff": ("digamma({0}) - digamma({0} + {1})", 1),
     "exp_neg_sq": ("exp(-{0}^2)", ATOM),

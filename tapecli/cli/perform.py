@@ -96,8 +96,8 @@ def run(command: str, v: Values) -> int:
         refuse_inputs(_text(v.get(option)), [*(given.path for given in inputs), *points_files])
     with opened(_text(v["output"]), bool(v["force"])) as out:
         report = Report(style_of(command, v), out, Stream("stderr"), files=len(inputs))
+        _watch(command, v, report)  # it may find a file that cannot be written: a document is whole, or not begun
         report.begin_document()
-        _watch(command, v, report)
         _all(command, v, inputs, report)
         report.finish()
     code = report.status()
@@ -139,6 +139,9 @@ def _validate(command: str, v: Values) -> None:
         value: Any = v.get(name)
         if value is not None and value < least:
             raise TapeError("usage", f"--{name.replace('_', '-')} is {least} or more, not {value}")
+    for name in ("output", "log", "checkpoint", "plot"):
+        if v.get(name) == "":
+            raise TapeError("usage", f"--{name} names no file", hint="a script may have left its variable empty")
     if v.get("resume") and v.get("checkpoint") is None:
         raise TapeError(
             "usage", "--resume needs a checkpoint to go on from", hint="name it: --checkpoint FILE --resume"
@@ -342,7 +345,8 @@ def heard(report: Report) -> Iterator[None]:
 def limited(timeout: Any, report: Report | None = None) -> Iterator[None]:
     """Raises TapeError("limit") inside when the time is over.
 
-    The signal comes again until it has been heard: what raises inside a callback may be lost. Compiled code does not
+    The signal comes again until it has been heard: what raises inside a callback may be lost, and is lost without a
+    word. Compiled code does not
     listen to signals, so where it goes on for long a thread ends the process, with the same words and the same status.
     """
     if timeout is None:
@@ -354,8 +358,17 @@ def limited(timeout: Any, report: Report | None = None) -> Iterator[None]:
     def fault() -> TapeError:
         return TapeError("limit", f"the time limit of {timeout:g} s was reached first", hint="give it more: --timeout")
 
+    raised: list[TapeError] = []
+
     def over(*_: object) -> None:
-        raise fault()
+        raised[:] = [fault()]
+        raise raised[0]
+
+    ignored = sys.unraisablehook
+
+    def lost(what: Any) -> None:
+        if what.exc_value not in raised:
+            ignored(what)
 
     done = threading.Event()
 
@@ -372,12 +385,14 @@ def limited(timeout: Any, report: Report | None = None) -> Iterator[None]:
     if report is not None:
         threading.Thread(target=end, daemon=True).start()
     before = signal.signal(signal.SIGALRM, over)
+    sys.unraisablehook = lost
     signal.setitimer(signal.ITIMER_REAL, timeout, AGAIN)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+        sys.unraisablehook = ignored
         done.set()
 
 

@@ -92,6 +92,8 @@ def _mapped(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int
 
 
 def _header(file: Any, what: str) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
+    from tokenize import TokenError  # NumPy reads headers of Python 2 token by token
+
     form = np.lib.format
     try:
         with warnings.catch_warnings():
@@ -101,7 +103,7 @@ def _header(file: Any, what: str) -> tuple[np.dtype[Any], tuple[int, ...], bool,
                 raise ValueError
             read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
             shape, fortran, dtype = read(file)
-    except (ValueError, TypeError, SyntaxError, EOFError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, TokenError, EOFError, MemoryError, RecursionError):
         raise TapeError("data", f"{what} is no array in NumPy's format", hint="write it with numpy.save") from None
     return dtype, shape, fortran, file.tell()
 

@@ -60,7 +60,7 @@ def _derivative(m: Machine, v: Any, x: Any) -> Any:
 #: What a derivative adds to a graph, in operations for each that it is of: roughly, of a mixed formula.
 GROWTH = 4
 #: So many operations may derivatives add, whatever the text; beyond it, so many for each instruction of the text.
-FREE, EACH = 200_000, 40
+FREE, EACH = 100_000, 40
 
 
 def _growing(m: Machine, v: Any) -> None:

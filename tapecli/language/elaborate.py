@@ -15,6 +15,7 @@ from tapecli.errors import MOST_ERRORS, Place, TapeError, nearest
 from tapecli.graph import INPUT, LITERAL, Graph, Node, replay, shape_text
 from tapecli.language import goals
 from tapecli.language.checks import free_names
+from tapecli.language.draws import drawn
 from tapecli.language.formula import Constraint, Expected, Formula, Goal, Input, Output
 from tapecli.language.functions import is_function, unknown_function
 from tapecli.language.instructions import HANDLERS, constant, parts, unknown_name
@@ -308,9 +309,7 @@ class Elaborator:
         first, second = (self.evaluate(self.machine.node(arg, f"`{name}`")) for arg in args)
         if self._random is None:
             self._random = np.random.default_rng(self.context.seed)
-        with np.errstate(all="ignore"):
-            drawn = (self._random.normal if name == "normal" else self._random.uniform)(first, second, sizes or None)
-        return self.machine.graph.literal(drawn)
+        return self.machine.graph.literal(drawn(self.machine, self._random, name, first, second, sizes))
 
     def _bound(self, code: syntax.Code | None, name: str, value: Array | None, place: Place) -> Array | None:
         if code is None:
@@ -422,7 +421,10 @@ class Elaborator:
 
     def expect(self, s: syntax.Expect) -> None:
         place = self.place(s.start, s.end)
-        within = None if s.within is None else float(self.number(s.within, "`within`"))
+        tolerance = None if s.within is None else self.number(s.within, "`within`")
+        if tolerance is not None and tolerance.shape:
+            raise TapeError("shape", f"a tolerance is a number, and this is {shape_text(tolerance.shape)}", place=place)
+        within = None if tolerance is None else float(tolerance)
         at: dict[str, Array] = {}
         if s.at_point is not None:
             if s.at_point not in self.points:

@@ -37,22 +37,23 @@ def fit(e: Elaborator, s: syntax.Fit) -> None:
     place = e.place(s.start, s.end)
     one_goal(e, place)
     m = e.machine
-    m.graph.here = place
     left, right = e.value(s.left), e.value(s.right)
-    residuals = difference = m.binary("sub", left, right)
+    residuals = difference = _paired(e, "sub", ("what is observed", left), ("the model", right), place)
     settings = {setting.name: setting for setting in s.settings}
     terms = residuals
     weights = None
     if "sigma" in settings and "weights" in settings:
         raise TapeError("type", "a fit has sigma or weights, not both", place=place)
     if "sigma" in settings:
-        sigma = e.value(settings["sigma"].code)
-        terms = residuals = m.binary("div", residuals, sigma)
+        given = settings["sigma"]
+        sigma, where = e.value(given.code), e.place(given.start, given.end)
+        terms = residuals = _paired(e, "div", ("the residuals", residuals), ("`sigma`", sigma), where)
         weights = m.apply("power", sigma, exponent=-2.0)
     squares = m.apply("power", terms, exponent=2.0)
     if "weights" in settings:
-        weights = e.value(settings["weights"].code)
-        squares = m.binary("mul", weights, squares)
+        given = settings["weights"]
+        weights, where = e.value(given.code), e.place(given.start, given.end)
+        squares = _paired(e, "mul", ("`weights`", weights), ("the residuals", squares), where)
     total = m.apply("sum", squares, axes=tuple(range(squares.ndim)))
     output = Output(f"_{len(e.outputs) + 1}", total, place)
     e.outputs.append(output)
@@ -62,6 +63,25 @@ def fit(e: Elaborator, s: syntax.Fit) -> None:
     parts = {"observed": m.node(left), "difference": m.node(difference), "fitted": m.node(right)}
     label = place.text.partition("~")[0].removeprefix("fit").strip()
     e.goal = e.goal._replace(**parts, label=label, weights=None if weights is None else m.node(weights))
+
+
+def _paired(e: Elaborator, op: str, left: tuple[str, Any], right: tuple[str, Any], place: Place) -> Any:
+    """An op between two parts of a fit, each with what it is called."""
+    m = e.machine
+    m.graph.here = place
+    x, y = [m.node(value, name) for name, value in (left, right)]
+    try:
+        return m.apply(op, x, y)
+    except TapeError as error:
+        if error.code != "shape":
+            raise
+        sizes = f"{left[0]}: {shape_text(x.shape)}; {right[0]}: {shape_text(y.shape)}"
+        raise TapeError(
+            "shape",
+            f"the parts of a fit need sizes that match: {sizes}",
+            place=place,
+            hint="they go together entry by entry",
+        ) from None
 
 
 def one_goal(e: Elaborator, place: Place) -> None:

@@ -195,6 +195,8 @@ def _one_by_one(gradient: Array, lengths: Array, free: Array) -> Array:
 
 def _everywhere(target: Target, x: Array, free: Array, flat: int) -> bool:
     """Whether at the start, beside x, and where x is held below powers of ten there are as many flat directions."""
+    if not np.all(np.isfinite(x)):
+        return False
     draw = np.random.default_rng(0)
     start = target.flat(target.starts)
     beside = x * (1.0 + 0.05 * draw.uniform(0.5, 1.0, x.size)) + 1e-3 * draw.uniform(0.5, 1.0, x.size)

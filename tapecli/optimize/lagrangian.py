@@ -64,7 +64,8 @@ class Lagrangian(Frozen):
         x = target.flat(x0)
         value, _ = target.gradient(x)
         c, _ = _constraints(target, x)
-        size = max(float(np.max(np.abs(c), initial=0.0)) ** 2, 1e-12)
+        with np.errstate(over="ignore"):
+            size = max(float(np.square(np.max(np.abs(c), initial=0.0))), 1e-12)
         penalty = float(np.clip(10.0 * max(1.0, abs(value)) / size, 1e-2, 1e4)) if math.isfinite(value) else 10.0
         memory = {
             "multipliers": np.zeros(c.size),

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,9 @@ FEASIBLE = 1e-6
 #: How long steps that nobody looks at may take together, in seconds; and how many they are at first, and how much more
 #: each time at most.
 SPELL, FIRST, GROWTH = 0.05, 16, 8
+
+#: When the loops around the running one have to end. A step may be a loop itself.
+_deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
 Hook = Callable[[State], None]
 #: `(target, state, best, count, tol, floor) -> (state, best)`; see `tapecli.optimize.method`.
@@ -38,6 +42,10 @@ class Limits(NamedTuple):
     timeout: float | None = None
     target: float | None = None
     evaluations: int | None = None
+
+
+class OutOfTime(Exception):
+    """The time of a loop was over within a step, which is then left out: states are those of whole steps."""
 
 
 class Ending(NamedTuple):
@@ -66,15 +74,21 @@ def run(
 
     A hook may have a method `ahead(step)`: how many steps it can do without after this one. Where all of them can do
     without, a method that has a `stretch` takes many steps at once, until it is time to look up.
+
+    Raises OutOfTime where this loop is a step of another, whose time is over.
     """
     spell = Spell(method, target)
+    around = _deadline.get()
     deadline = math.inf if limits.timeout is None else time.monotonic() + limits.timeout
+    entered = _deadline.set(min(around, deadline))
     reason: str | None = None
     with interrupts() as pending, np.errstate(all="ignore"):
         try:
             if state is None:
                 state = method.init(target, target.starts)
             while True:
+                if time.monotonic() > around:
+                    raise OutOfTime
                 best = _better(best, state)
                 if see is not None:
                     see(state)
@@ -88,6 +102,12 @@ def run(
             if state is None:
                 raise
             reason = "interrupted"
+        except OutOfTime:
+            if state is None or time.monotonic() > around:
+                raise
+            reason = "timeout"
+        finally:
+            _deadline.reset(entered)
     at = method.result(state) if reason == "steps" and state.step == limits.steps else state.x
     return Ending(reason, state, best, at)
 

@@ -139,7 +139,7 @@ def _derivatives(problem: Problem, at: Mapping[str, Array], node: Node, names: l
 
     arguments = [Argument(name, leaf.shape, None) for name, leaf in leaves]
     size = sum(arrays[i].size for i in wrt)
-    value = _often(lambda *xs: [still(*xs)], arguments, problem.dtype, min(size, ENTRIES * len(wrt)))
+    value = _often(problem, lambda *xs: [still(*xs)], arguments, min(size, ENTRIES * len(wrt)))
     analytic = (
         problem.dtype == "float64"
         and bool(np.isfinite(value(*arrays)[0]))  # outside its domain a function may be complex, and have a derivative
@@ -153,7 +153,7 @@ def _derivatives(problem: Problem, at: Mapping[str, Array], node: Node, names: l
     for i, g, loss in zip(wrt, exact, lost, strict=False):
         found.append(_first(problem, value, held if analytic else None, arrays, i, leaves[i][0], g, loss))
     if small:
-        slopes = _Slopes(_often(derive.gradient(still, wrt), arguments, problem.dtype, size), arrays)
+        slopes = _Slopes(_often(problem, derive.gradient(still, wrt), arguments, size), arrays)
         blocks = list(zip(exact[len(wrt) :], lost[len(wrt) :], strict=True))
         for r in range(len(wrt)):
             for c in range(r, len(wrt)):
@@ -162,10 +162,11 @@ def _derivatives(problem: Problem, at: Mapping[str, Array], node: Node, names: l
     return found
 
 
-def _often(f: Any, arguments: list[Argument], dtype: str, entries: int) -> Any:
+def _often(problem: Problem, f: Any, arguments: list[Argument], entries: int) -> Any:
     """`f` made to run two times for each step of the numerical derivatives to so many entries."""
     runs = 2 * numeric.STEPS * entries
-    compiled = engines.compile("auto" if runs > PATIENCE else "tape", f, arguments, dtype, runs)
+    engine, how = "auto" if runs > PATIENCE else "tape", problem.runner.how
+    compiled = engines.compile(engine, f, arguments, problem.dtype, runs, how)
     return lambda *xs: compiled.run(*xs)  # what runs it may change on the way
 
 

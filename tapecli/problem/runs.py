@@ -257,6 +257,6 @@ def from_several(
     """The best of the runs from several starts."""
     from tapecli.problem import starts
 
-    found = list(starts.points(problem, at, how.starts, seed_of(problem, goal, how)))
+    found = starts.Starts(problem, at, how.starts, seed_of(problem, goal, how))
     sign = -1.0 if goal.kind == "maximize" else 1.0
     return starts.minimize(once, found, how.jobs, timeout, sign, callback)

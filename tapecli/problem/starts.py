@@ -38,6 +38,23 @@ Point = dict[str, Array]
 Once = Callable[[Point, float | None], Minimum]
 
 
+class Starts(Sequence[Point]):
+    """So many points, each made when it is first asked for: a limit of time counts from the first one."""
+
+    def __init__(self, problem: Problem, at: Mapping[str, Array], count: int, seed: int) -> None:
+        self._count = count
+        self._made: list[Point] = []
+        self._more = points(problem, at, count, seed)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, k: Any) -> Any:
+        while k >= len(self._made):
+            self._made.append(next(self._more))
+        return self._made[k]
+
+
 def points(problem: Problem, at: Mapping[str, Array], count: int, seed: int) -> Iterator[Point]:
     """The starts, as values by name. A variable with two finite bounds is spread evenly between them; one with one
     bound by a log-normal distance from it, which the start's is the median of; one without by a normal distribution
@@ -125,26 +142,36 @@ def _best(ends: Mapping[int, Minimum], sign: float) -> Minimum:
 
 def distinct(ends: Sequence[Minimum], sign: float) -> list[Found]:
     """The minima among the ends, best first, and how often each was found."""
+    ordered = sorted(ends, key=lambda end: sign * end.value if math.isfinite(end.value) else math.inf)
+    flat = [
+        end
+        for end in ordered
+        if end.stop_reason != "nonfinite" and end.gradient_norm <= FLAT[end.dtype] * max(1.0, abs(end.value))
+    ]
     found: list[Found] = []
-    for end in sorted(ends, key=lambda end: sign * end.value if math.isfinite(end.value) else math.inf):
-        if end.stop_reason == "nonfinite" or not end.gradient_norm <= FLAT[end.dtype] * max(1.0, abs(end.value)):
-            continue
-        for k, known in enumerate(found):
-            if _same(known, end):
-                found[k] = known._replace(found=known.found + 1)
-                break
+    # those found so far, a row each: an end is held against all of them at once
+    values = np.empty(len(flat))
+    points: Array | None = None
+    for end in flat:
+        point = np.concatenate([np.ravel(x).astype(np.float64) for x in end.at.values()] or [np.empty(0)])
+        if points is None:
+            points = np.empty((len(flat), point.size))
+        n = len(found)
+        same = np.abs(values[:n] - end.value) <= SAME_VALUE * np.maximum(1.0, np.abs(values[:n]))
+        same[same] = _near(points[:n][same], point)
+        if same.any():
+            k = int(np.argmax(same))
+            found[k] = found[k]._replace(found=found[k].found + 1)
         else:
+            values[n], points[n] = end.value, point
             found.append(Found(end.value, end.at, 1))
     return found
 
 
-def _same(known: Found, end: Minimum) -> bool:
-    if abs(known.value - end.value) > SAME_VALUE * max(1.0, abs(known.value)):
-        return False
-    return all(
-        bool(np.all(np.abs(x - end.at[name]) <= SAME_POINT * np.maximum(1.0, np.abs(x))))
-        for name, x in known.at.items()
-    )
+def _near(known: Array, point: Array) -> Array:
+    """Which rows agree with a point."""
+    near = np.abs(known - point) <= SAME_POINT * np.maximum(1.0, np.abs(known))
+    return np.asarray(near.all(axis=1))
 
 
 def _left(deadline: float) -> float | None:
@@ -155,8 +182,8 @@ def _in_turn(once: Once, starts: Sequence[Point], timeout: float | None, heard: 
     """One start after another; whether an interrupt ended that."""
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     with interrupts() as pending:
-        for k, point in enumerate(starts):
-            end = once(point, _left(deadline))
+        for k in range(len(starts)):
+            end = once(starts[k], _left(deadline))
             heard(k, end)
             if pending or end.stop_reason == "interrupted":
                 return True

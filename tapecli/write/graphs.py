@@ -410,6 +410,19 @@ def _both_ways(t: Terms, node: Node, args: Sequence[Term]) -> Term:
     return t.product([(t.call("sigmoid", [way], node.shape), 1.0) for way in ways])
 
 
+def _beta_dx(t: Terms, node: Node, args: Sequence[Term]) -> Term:
+    slope = _difference_of("digamma")(t, node, args)
+    return t.product([(t.call("beta", list(args), node.shape), 1.0), (slope, 1.0)])
+
+
+def _beta_dxy(t: Terms, node: Node, args: Sequence[Term]) -> Term:
+    both = t.total([(args[0], 1.0), (args[1], 1.0)])
+    slopes = [_difference_of("digamma")(t, node, pair) for pair in (args, args[::-1])]
+    product = t.product([(slope, 1.0) for slope in slopes])
+    rest = t.total([(product, 1.0), (t.call("trigamma", [both], both.shape), -1.0)])
+    return t.product([(t.call("beta", list(args), node.shape), 1.0), (rest, 1.0)])
+
+
 def _difference_of(name: str) -> Writer:
     def write(t: Terms, node: Node, args: Sequence[Term]) -> Term:
         both = t.total([(args[0], 1.0), (args[1], 1.0)])
@@ -473,6 +486,8 @@ WRITERS: dict[str, Writer] = {
     "matmul": _matmul,
     "polygamma": _polygamma,
     "gamma_d": _gamma_d,
+    "beta_dx": _beta_dx,
+    "beta_dxy": _beta_dxy,
     "digamma_diff": _difference_of("digamma"),
     "trigamma_diff": _difference_of("trigamma"),
     "exp_neg_sq": _unary(lambda t, x, s: t.call("exp", [t.product([(_squared(t, x), 1.0)], -1.0)], s)),

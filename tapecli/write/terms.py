@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from tapecli.core import Shape, broadcast_shapes
 
 
@@ -137,10 +139,11 @@ class Terms:
 
     def power(self, base: Term, n: float) -> Term:
         if base.kind == "num" and base.value[0] > 0:
-            return self.num(base.value[0] ** n)
-        if base.kind == "product" and n == int(n) and len(base.args) == 1 and base.value[:2] == (1.0, 1.0):
+            with np.errstate(all="ignore"):
+                return self.num(float(np.float64(base.value[0]) ** n))
+        if base.kind == "product" and n.is_integer() and len(base.args) == 1 and base.value[:2] == (1.0, 1.0):
             inner = base.value[2][0]
-            if inner == int(inner):
+            if inner.is_integer():
                 return self.product([(base.args[0], inner * n)])
         return self.product([(base, n)])
 

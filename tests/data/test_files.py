@@ -256,3 +256,10 @@ def test_damaged_archives(tmp_path: Path) -> None:
 def test_a_way_with_empty_cells_that_there_is_not(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("x\n1\n")
     assert refused(tmp_path, "d.csv", "x", missing="mean").code == "usage"
+
+
+def test_a_header_that_ends_within_a_bracket(tmp_path: Path) -> None:
+    """NumPy then reads it as Python 2 wrote it, token by token."""
+    damaged = npy(np.arange(3.0)).replace(b"(3,), }", b"(3L, ( ")
+    (tmp_path / "x.npy").write_bytes(damaged)
+    assert refused(tmp_path, "x.npy", "x").code == "data"

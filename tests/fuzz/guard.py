@@ -20,6 +20,8 @@ EXACT = {
 }  # fmt: skip
 #: Top-level modules that may be imported late, besides the standard library.
 IMPORTABLE = {"tapecli", "numpy", "scipy", "llvmlite", "pyarrow", "rich", "typer", "click"}
+#: What Typer imports.
+IMPORTABLE |= {"annotated_doc", "shellingham"}
 #: Events that never happen while a formula is read and run.
 NEVER = (
     "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.startfile", "pty.", "socket.",
@@ -29,19 +31,25 @@ NEVER = (
 )  # fmt: skip
 
 
+#: What a command line that names a file to write may do below its folder: event -> how many paths it names.
+CHANGES = {"os.rename": 2, "os.link": 2, "os.remove": 1, "os.chmod": 1}
+
+
 class Guard:
-    """Collects what was not allowed, while it is on. `root` is the folder that data may be read from."""
+    """Collects what was not allowed, while it is on. `root` is the folder that data may be read from, and, where
+    `writes` is set, results written to."""
 
     def __init__(self) -> None:
         self.on = False
+        self.writes = False
         self.root = ""
         self.seen: dict[str, int] = {}
         self.broken: list[str] = []
         sys.addaudithook(self.hook)
 
     @contextmanager
-    def watching(self, root: str) -> Iterator[None]:
-        self.root, self.on = os.path.realpath(root), True
+    def watching(self, root: str, writes: bool = False) -> Iterator[None]:
+        self.root, self.writes, self.on = os.path.realpath(root), writes, True
         try:
             yield
         finally:
@@ -80,6 +88,8 @@ class Guard:
             library, name = args
             own = self.readable(str(getattr(library, "_name", None) or ""))
             return None if own or name == "mprotect" else f"{library}, {name}"
+        elif event in CHANGES and self.writes:
+            return None if all(self.below(os.fsdecode(path)) for path in args[: CHANGES[event]]) else repr(args)
         elif event.startswith(NEVER):
             return repr(args)[:200]
         return None
@@ -89,9 +99,9 @@ class Guard:
             return None
         name = os.fsdecode(path)
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND):
-            return f"{name} to be written"
-        full = os.path.realpath(name) if os.path.isabs(name) else name
-        if self.readable(full) or full in EXACT:
+            return None if self.writes and self.below(name) else f"{name} to be written"
+        full = os.path.realpath(name)
+        if self.readable(full) or full in EXACT or self.below(full):
             return None
         if os.sep not in name and name not in (os.pardir, ""):
             # one name is opened below a folder that is open already: data files are come to step by step. It follows
@@ -105,16 +115,27 @@ class Guard:
         )
         return None if inside else name
 
+    def below(self, name: str) -> bool:
+        """Whether a path lies below the folder, or is the folder (which the system then refuses to write)."""
+        return (os.path.realpath(name) + os.sep).startswith(self.root + os.sep)
+
     def readable(self, name: str) -> bool:
         return any(name == top or name.startswith(top + os.sep) for top in READABLE)
 
 
+#: Where the standard library itself compiles texts: annotations and named tuples.
+COMPILERS = tuple(
+    os.sep + name for name in ("typing.py", "inspect.py", os.path.join("collections", "__init__.py"), "dataclasses.py")
+)
+
+
 def _typing(source: Any) -> bool:
-    """Texts that the standard library itself compiles: annotations and named tuples."""
+    """Whether the standard library compiles a text of its own, or a literal: `ast.literal_eval` runs nothing."""
     frame = sys._getframe()
     while frame is not None:
         name = frame.f_code.co_filename
-        if name.endswith((os.sep + "typing.py", os.sep + "collections" + os.sep + "__init__.py", "dataclasses.py")):
+        literal = name.endswith(os.sep + "ast.py") and frame.f_code.co_name == "literal_eval"
+        if literal or name.endswith(COMPILERS):
             return True
         frame = frame.f_back  # type: ignore[assignment]
     return False

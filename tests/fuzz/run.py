@@ -1,256 +1,214 @@
 # ruff: noqa: T201
-"""Tries formulas and tables that nobody would write: `python tests/fuzz/run.py --count 1000000`.
+"""Tries formulas, tables and command lines that nobody would write: `python tests/fuzz/run.py --count 1000000`.
 
-For each, a command line is run in this process. What has to hold: the exit status is one of the table and never that of
-a fault of tapecli, nothing is printed raw, nothing takes longer than a second, memory stays bounded, nothing is opened,
-run, imported or connected beyond what `guard` allows, and engines agree on what they compute. What breaks this is kept
-in a folder, and belongs into `tests/fuzz/found/` once it is mended.
+Each command line is run in the process of a worker. What has to hold: the exit status is one of the table and never
+that of a fault of tapecli, nothing is printed raw, JSON and its kin can be read, no run takes more than a second of the
+processor's time, memory stays bounded, nothing is opened, run, imported or connected beyond what `guard` allows, and
+engines agree on what they compute. What breaks this is kept in a folder, one folder for each case, and belongs into
+`tests/fuzz/found/` once it is mended. A case follows from the seed and its number alone: `--only` runs it again.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import io
+import json
 import os
-import re
-import resource
-import signal
+import queue
+import shlex
+import subprocess
 import sys
 import tempfile
+import threading
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-import numpy as np  # noqa: E402
-from guard import Guard  # noqa: E402
-from mutate import mutated  # noqa: E402
-
-import tapecli as tp  # noqa: E402
-from grammar import formula  # noqa: E402
-from tapecli.cli import run as command_line  # noqa: E402
-
-SAMPLES = HERE.parents[1] / "samples"
-#: What a run may end with; 2 where a formula has nothing to minimise, or no variable.
-STATUSES = {0, 1, 2, 3, 4, 5, 6}
-COMMANDS = (
-    ["eval"], ["grad"], ["grad", "--json"], ["eval", "--json"], ["hess", "--json"], ["jac"],
-    ["minimize", "--steps", "3", "--quiet"], ["eval", "--format", "github"], ["grad", "--engine", "numpy"],
-    ["eval", "--format", "concise", "--dtype", "float32"],
-)  # fmt: skip
-#: Compares every second derivative with numbers, which takes hundreds of runs: as long as it takes, and seldom here.
-CHECK = ("check",)
-#: Seconds that a run may take, and after which it is broken off.
-LONG, BREAK = 1.0, 10.0
-MEMORY = "64M"
-#: How much the process may have grown at the end, in MB.
-GROWTH = 600
-RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b-\u200f]|(?m:^::)")
-TABLE = b"t,y,z\n1,2,3\n4,5.5,-6\n7,8e3,9\n0.1,0.2,0.3\n"
-TABLES = (
-    TABLE, b"t\ty\n1\t2\n3\t4\n", b'"t","y, z"\n"1","2"\n', b"1,2\n3,4\n5,6\n", b"t,y\r\n1,\r\n2,3\r\n",
-    b"\xef\xbb\xbft,y\n1,2\n", b"t,y\n" + b"1,2\n" * 300,
-)  # fmt: skip
-READERS = (
-    'data t, y from "f.csv"\nvar k = 1\nsum((y - k*t)^2)\n',
-    'data p = 1, q = 2 from "f.csv"\nsum(log(p[i]*q[i]) for i in 1..len(p))\n',
-    'data X = [*] from "f.csv"\nsum(X)\n',
-)
+#: Seconds of the clock after which a worker that says nothing is taken to hang: generous, as machines may be busy.
+HANG = 120.0
+#: A case of so many is computed on several engines, and one of so many of these on machine code as well.
+COMPARED, NATIVE = 8, 25
 
 
-class Hang(BaseException):
-    """The run was broken off."""
+# ---- in a worker -------------------------------------------------------------------------------------------------
 
 
-class Case(NamedTuple):
-    kind: str
-    text: bytes
-    words: list[str]
-    table: bytes | None
+def work(seed: int, numbers: range) -> None:
+    """Runs cases, and tells of each before it and after it, one line of JSON each."""
+    from cases import case
+    from guard import Guard
+    from perform import perform
+
+    told = os.fdopen(os.dup(1), "w", buffering=1)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        folder = os.path.realpath(folder)
+        warnings.simplefilter("ignore")
+        os.chdir(folder)
+        guard = Guard()
+        for number in range(-1, -30, -1):  # imports what comes late, so that the first runs are as fast as the others
+            perform(case(seed, number), folder, None)
+        for number in numbers:
+            told.write(json.dumps({"begins": number}) + "\n")
+            told.write(json.dumps(verdict(seed, number, folder, guard)) + "\n")
+        os.chdir("/")
 
 
-def corpus() -> list[bytes]:
-    files = sorted([*SAMPLES.glob("*.tape"), *(HERE / "found").glob("*.tape")])
-    return [path.read_bytes() for path in files if path.stat().st_size < 4000]
+def verdict(seed: int, number: int, folder: str, guard: Any) -> dict[str, Any]:
+    """What came of a case."""
+    from cases import case
+    from perform import LONG, complaint, disagreement, perform
+
+    one = case(seed, number)
+    outcome = perform(one, folder, guard)
+    fault = complaint(one, outcome)
+    allowed = LONG * max(1, sum(name.endswith(".tape") for name in one.files))
+    if fault is None and outcome.seconds > allowed:
+        # what is met for the first time is imported or compiled: only what is slow again is slow
+        again = min(perform(one, folder, guard).seconds for _ in range(2))
+        if again > allowed:
+            fault = f"takes {again:.1f} s"
+    if guard.broken:
+        fault = fault or f"does what it may not: {guard.broken[:3]}"
+        guard.broken = []
+    compared = fault is None and one.text and outcome.status in (0, 4) and number % COMPARED == 0
+    if compared:
+        fault = disagreement(one, folder, native=number // COMPARED % NATIVE == 0)
+    return {
+        "number": number, "kind": one.kind, "command": one.words[0], "status": outcome.status,
+        "compared": bool(compared), "fault": fault, "seconds": outcome.seconds,
+    }  # fmt: skip
 
 
-def cases(random: Random, count: int) -> Iterator[Case]:
-    known = corpus()
-    for _ in range(count):
-        words = list(CHECK if random.random() < 0.002 else random.choice(COMMANDS))
-        kind = random.randrange(10)
-        if kind < 3:
-            yield Case("grammar", formula(random).encode(), words, None)
-        elif kind < 6:
-            yield Case("mutated", mutated(random, formula(random).encode(), random.choice(known)), words, None)
-        elif kind < 8:
-            yield Case("sample", mutated(random, random.choice(known), random.choice(known)), words, None)
-        else:
-            table = mutated(random, random.choice(TABLES), random.choice(TABLES))
-            yield Case("table", random.choice(READERS).encode(), words, table)
-
-
-class Outcome(NamedTuple):
-    status: int
-    out: str
-    err: str
-    seconds: float
-
-
-class Stdin:
-    def __init__(self, data: bytes) -> None:
-        self.buffer = io.BytesIO(data)
-
-
-def perform(case: Case, folder: str, guard: Guard | None) -> Outcome:
-    """One command line in this process."""
-    if case.table is not None:
-        Path(folder, "f.csv").write_bytes(case.table)
-    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
-    kept = sys.stdin, sys.stdout, sys.stderr
-    sys.stdin, sys.stdout, sys.stderr = Stdin(case.text), *streams  # type: ignore[assignment]
-    start = perf_counter()
-    words = [case.words[0], "-", *case.words[1:], "--max-memory", MEMORY, "--no-cache"]
-    signal.setitimer(signal.ITIMER_REAL, BREAK)
-    try:
-        if guard is None:
-            status = command_line(words)
-        else:
-            with guard.watching(folder):
-                status = command_line(words)
-    except Hang:
-        status = -1
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        sys.stdin, sys.stdout, sys.stderr = kept
-    texts = [stream.buffer.getvalue().decode("utf-8", "replace") for stream in streams]  # type: ignore[attr-defined]
-    return Outcome(status, *texts, perf_counter() - start)
-
-
-def complaint(case: Case, o: Outcome) -> str | None:
-    """What does not hold of an outcome."""
-    if o.status == -1:
-        return "hangs"
-    if o.status not in STATUSES:
-        return f"exit {o.status}: {o.err.strip()[-300:]}"
-    if "Traceback" in o.out + o.err or "Warning:" in o.err:
-        return f"says {o.err.strip()[-300:]}"
-    raw = RAW.search(o.out) or (RAW.search(o.err) if "github" not in case.words else None)
-    if raw:
-        return f"prints {raw[0]!r}"
-    return None
-
-
-def disagreement(case: Case, native: bool) -> str | None:
-    """Where engines differ on the values of a formula that can be computed."""
-    try:
-        p = tp.parse(case.text.decode(), max_memory=MEMORY)
-        got = {e: p.compile(engine=e).evaluate() for e in ("tape", "numpy", *(["native"] if native else []))}
-    except (tp.TapeError, UnicodeDecodeError):
-        return None
-    for engine, other in got.items():
-        for name, value in got["tape"].values.items():
-            with np.errstate(all="ignore"):
-                close = np.isclose(value, other.values[name], rtol=1e-7, atol=1e-290, equal_nan=True)
-                huge = ~np.isfinite(value) | (np.abs(value) > 1e290)  # where order of sums decides on overflow
-            if not np.all(close | huge):
-                return f"engine {engine} has {name} = {other.values[name]}, the tape {value}"
-    return None
+# ---- in the parent -----------------------------------------------------------------------------------------------
 
 
 class Campaign:
-    """Many cases, and what came of them."""
+    """Many cases on several workers, and what came of them."""
 
-    def __init__(self, seed: int, keep: Path | None, guarded: bool = True) -> None:
-        self.random = Random(seed)
+    def __init__(self, seed: int, numbers: range, workers: int, keep: Path) -> None:
+        self.seed = seed
+        self.numbers = numbers
         self.keep = keep
-        self.guard = Guard() if guarded else None
+        self.lines: queue.Queue[tuple[int, str]] = queue.Queue()
+        self.shares = [numbers[k::workers] for k in range(workers)]
+        self.workers: dict[int, subprocess.Popen[str]] = {}
+        self.running: dict[int, int] = {}
         self.statuses: Counter[int] = Counter()
         self.kinds: Counter[str] = Counter()
+        self.commands: Counter[str] = Counter()
         self.faults: list[str] = []
-        self.slow: list[tuple[float, str]] = []
         self.compared = 0
+        self.slowest = 0.0
 
-    def run(self, count: int, folder: str, progress: bool = False) -> None:
-        def broken_off(*_: Any) -> None:
-            raise Hang
+    def start(self, k: int, numbers: range) -> None:
+        """A worker for some cases, and a thread that hands on what it says."""
+        line = [sys.executable, __file__, "--seed", str(self.seed), "--share"]
+        line.append(f"{numbers.start}:{numbers.stop}:{numbers.step}")
+        worker = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+        self.workers[k] = worker
 
-        before = signal.signal(signal.SIGALRM, broken_off), signal.getsignal(signal.SIGTERM), os.getcwd()
-        os.chdir(folder)
-        warm(folder)
-        begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                for k, case in enumerate(cases(self.random, count)):
-                    self.one(k, case, folder)
-                    if progress and k % 5000 == 4999:
-                        print(f"{k + 1:,}: {dict(self.statuses)}, {len(self.faults)} faults", flush=True)
-        finally:
-            signal.signal(signal.SIGALRM, before[0])
-            signal.signal(signal.SIGTERM, before[1])
-            os.chdir(before[2])
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin) // 1024
-        if grown > GROWTH:
-            self.faults.append(f"the process grew by {grown} MB")
+        def listen() -> None:
+            assert worker.stdout is not None
+            for told in worker.stdout:
+                self.lines.put((k, told))
+            self.lines.put((k, ""))
 
-    def one(self, k: int, case: Case, folder: str) -> None:
-        outcome = perform(case, folder, self.guard)
-        self.statuses[outcome.status] += 1
-        self.kinds[case.kind] += 1
-        fault = complaint(case, outcome)
-        if fault is None and outcome.seconds > LONG and case.words[0] != "check":
-            again = min(perform(case, folder, self.guard).seconds for _ in range(2))  # the machine may have been busy
-            if again > LONG:
-                fault = f"takes {again:.1f} s"
-        if fault is None and self.guard is not None and self.guard.broken:
-            fault, self.guard.broken = f"does what it may not: {self.guard.broken[:3]}", []
-        if fault is None and case.table is None and outcome.status in (0, 4) and k % 8 == 0:
-            self.compared += 1
-            fault = disagreement(case, native=k % 1600 == 0)
-        if fault is not None:
-            self.note(case, fault)
+        threading.Thread(target=listen, daemon=True).start()
 
-    def note(self, case: Case, fault: str) -> None:
-        name = hashlib.sha256(case.text + (case.table or b"")).hexdigest()[:12]
-        self.faults.append(f"{name} {' '.join(case.words)}: {fault}")
-        if self.keep is not None:
-            self.keep.mkdir(parents=True, exist_ok=True)
-            (self.keep / f"{name}.tape").write_bytes(case.text)
-            if case.table is not None:
-                (self.keep / f"{name}.csv").write_bytes(case.table)
+    def run(self) -> None:
+        for k, share in enumerate(self.shares):
+            self.start(k, share)
+        heard = {k: perf_counter() for k in self.workers}
+        done, begin = 0, perf_counter()
+        while self.workers:
+            try:
+                k, line = self.lines.get(timeout=1.0)
+            except queue.Empty:
+                line = None
+            if line is not None and k in self.workers:
+                heard[k] = perf_counter()
+                if not line:
+                    self.ended(k)
+                else:
+                    done += self.told(k, json.loads(line))
+                    if done % 5000 == 0 and "number" in line:
+                        spent = perf_counter() - begin
+                        print(
+                            f"{done:,} in {spent:.0f} s: {dict(self.statuses)}, {len(self.faults)} faults", flush=True
+                        )
+            for k in [k for k, at in heard.items() if k in self.workers and perf_counter() - at > HANG]:
+                self.workers[k].kill()
 
+    def told(self, k: int, said: dict[str, Any]) -> bool:
+        """Notes one line of a worker; whether it is the end of a case."""
+        if "begins" in said:
+            self.running[k] = said["begins"]
+            return False
+        number = self.running.pop(k)
+        self.statuses[said["status"]] += 1
+        self.kinds[said["kind"]] += 1
+        self.commands[said["command"]] += 1
+        self.compared += said["compared"]
+        self.slowest = max(self.slowest, said["seconds"])
+        if said["fault"]:
+            self.note(number, said["fault"])
+        return True
 
-def warm(folder: str) -> None:
-    """Imports what comes late, so that the first runs are as fast as the others."""
-    for words in COMMANDS:
-        perform(Case("", b"var x = 2, y[3] = 1\nx^2 + sum(sin(y)) + besselj(0, x)\n", list(words), None), folder, None)
-        perform(Case("", b"2 +\n", list(words), None), folder, None)
+    def ended(self, k: int) -> None:
+        """A worker has nothing more to say: its cases are done, or one of them took it along."""
+        status = self.workers.pop(k).wait()
+        number = self.running.pop(k, None)
+        if number is not None:
+            self.note(
+                number, f"ends the process with {status}" if status != -9 else f"hangs for {HANG:.0f} s, or was killed"
+            )
+            share = self.shares[k]
+            rest = share[share.index(number) + 1 :]
+            if rest:
+                self.start(k, rest)
+        elif status:
+            self.faults.append(f"a worker ended with {status}")
+
+    def note(self, number: int, fault: str) -> None:
+        from cases import case
+
+        one = case(self.seed, number)
+        folder = self.keep / str(number)
+        for name, data in {**one.files, "stdin": one.text}.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        line = shlex.join(["tapecli", *one.words])
+        again = f"python tests/fuzz/run.py --seed {self.seed} --only {number}"
+        (folder / "fault.txt").write_text(f"{line} < stdin\n{again}\n{fault}\n", "utf-8")
+        self.faults.append(f"{number}: {line[:200]}: {fault}\n  {again}")
+        print(self.faults[-1], flush=True)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, default=None, help="a folder for the cases that fail")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--keep", type=Path, default=Path("fuzz-faults"), help="a folder for the cases that fail")
+    parser.add_argument("--only", type=int, help="run this one case")
+    parser.add_argument("--share", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    campaign, start = Campaign(given.seed, given.keep), perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        campaign.run(given.count, folder, progress=True)
-    for fault in campaign.faults[:200]:
-        print(fault)
-    seconds = perf_counter() - start
-    print(
-        f"{given.count:,} inputs ({dict(campaign.kinds)}) in {seconds:.0f} s, {campaign.compared:,} compared on engines"
-    )
-    print(f"exit statuses {dict(sorted(campaign.statuses.items()))}; {len(campaign.faults)} faults")
+    if given.share:
+        work(given.seed, range(*map(int, given.share.split(":"))))
+        return 0
+    numbers = range(given.count) if given.only is None else range(given.only, given.only + 1)
+    campaign, start = Campaign(given.seed, numbers, given.workers, given.keep), perf_counter()
+    campaign.run()
+    spent = perf_counter() - start
+    print(f"seed {given.seed}: {len(numbers):,} inputs in {spent:.0f} s, {campaign.compared:,} compared on engines")
+    print(f"kinds {dict(sorted(campaign.kinds.items()))}; commands {dict(sorted(campaign.commands.items()))}")
+    print(f"exit statuses {dict(sorted(campaign.statuses.items()))}; the slowest took {campaign.slowest:.1f} s")
+    print(f"{len(campaign.faults)} faults" + (f", kept in {given.keep}" if campaign.faults else ""))
     return 1 if campaign.faults else 0
 
 

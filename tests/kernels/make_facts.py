@@ -157,6 +157,15 @@ def special() -> dict[str, tuple[F, list[float]]]:
     return many
 
 
+def beta_mixed(a: mp.mpf, b: mp.mpf) -> mp.mpf:
+    # what cancels for small arguments is as large as the product of their reciprocals
+    with mp.workdps(1500 if min(a, b) < 1e-50 else 500):
+        a, b = mp.mpf(a), mp.mpf(b)
+        s = a + b
+        slopes = (mp.psi(0, a) - mp.psi(0, s)) * (mp.psi(0, b) - mp.psi(0, s))
+        return mp.exp(log_beta(a, b)) * (slopes - mp.psi(1, s))
+
+
 def pairs() -> dict[str, tuple[F, list[tuple[float, float]]]]:
     small = list(zip(uniform(0, 10, 120), uniform(0, 10, 120), strict=True))
     far = list(zip(logs(1e-60, 1, 60, False), logs(1, 1e12, 60, False), strict=True))
@@ -166,6 +175,15 @@ def pairs() -> dict[str, tuple[F, list[tuple[float, float]]]]:
     power = list(zip(logs(1e-8, 1e8, 120, False), uniform(-20, 20, 120), strict=True))
     flat = list(zip(logs(1e-200, 1e200, 60, False), logs(1e-15, 1, 60), strict=True))
 
+    tiny = [
+        (1e-300, 2.0),
+        (1e-15, 2.0),
+        (1e-6, 2.0),
+        (1e-300, 1e-290),
+        (1e-200, 1e-100),
+        (1e-100, 30.0),
+        (40.0, 1e-250),
+    ]
     ones = [(1 + a, 1 + b) for a, b in zip(logs(1e-12, 0.1), logs(1e-12, 0.1), strict=True)]
 
     def logaddexp(a: mp.mpf, b: mp.mpf) -> mp.mpf:
@@ -187,6 +205,7 @@ def pairs() -> dict[str, tuple[F, list[tuple[float, float]]]]:
         "lbeta": (log_beta, small + far + mid + ones),
         "digamma_diff": (lambda a, b: mp.digamma(a) - mp.digamma(a + b), small + [(b, a) for a, b in far] + mid),
         "trigamma_diff": (lambda a, b: mp.psi(1, a) - mp.psi(1, a + b), small + [(b, a) for a, b in far] + mid),
+        "beta_dxy": (beta_mixed, small + [(a, min(b, 100.0)) for a, b in far] + mid[:30] + tiny),
     }  # fmt: skip
 
 

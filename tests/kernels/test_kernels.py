@@ -23,7 +23,7 @@ INF, NAN = math.inf, math.nan
 LIMITS = {
     **dict.fromkeys(("acosh_d1", "asin_d1", "asinh_d1", "atan_d1", "atanh_d1", "digamma_diff", "power_dx"), 4.0),
     **dict.fromkeys(("acosh_d2", "asech_d2", "asin_d2", "asinh_d2", "atan_d2", "atanh_d2"), 6.0),
-    **dict.fromkeys(("power_dxx", "sech_d2", "sigmoid_d2", "trigamma_diff"), 6.0),
+    **dict.fromkeys(("power_dxx", "sech_d2", "sigmoid_d2", "trigamma_diff", "beta_dxy"), 6.0),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -92,6 +93,14 @@ def test_four_derivatives_of_thirty_squares() -> None:
     )
     n = 2**30
     assert float(tp.parse(text).value()) == pytest.approx(float(n * (n - 1) * (n - 2) * (n - 3)), rel=1e-12)
+
+
+@pytest.mark.parametrize("body", ["x^9*sin(x)", "sin(x)*exp(x)/(1 + x^2)", "tanh(x*sin(x))"])
+def test_derivatives_of_derivatives_are_refused_before_their_graph_is_made(body: str) -> None:
+    with pytest.raises(tp.TapeError) as error:
+        tp.parse("var x = 1\n" + "grad(" * 40 + body + ", x)" * 40)
+    added, so_far = (int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", error.value.message))
+    assert error.value.code == "limit" and so_far < 100_000 < added + so_far
 
 
 @pytest.mark.slow

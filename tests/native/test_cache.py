@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import tapecli as tp
+from tapecli import engines
+from tapecli.engines import How
 from tapecli.engines.native import build, cache
 
 FORMULA = "var x = 2\nx*x + 0.5*x"
@@ -52,6 +54,20 @@ def test_what_was_compiled_once_is_taken_again(folder: Path, compilations: list[
     (entry,) = entries(folder)
     assert entry.stat().st_mode & 0o077 == 0, "no one else can read it"
     assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_check_keeps_to_what_was_asked_of_cache_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The many runs of its numerical derivatives may be worth machine code, which then lies in no cache either."""
+    hows = []
+    before = engines.compile
+
+    def compile(*args: object) -> object:
+        hows.append(args[5] if len(args) > 5 else None)
+        return before(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engines, "compile", compile)
+    assert tp.parse("var x = [1, 2]; sum(exp(x))", cache=False, threads=1).check().ok
+    assert How(1, False) in hows and engines.DEFAULT not in hows
 
 
 def test_without_a_cache(folder: Path, compilations: list[str]) -> None:

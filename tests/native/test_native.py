@@ -249,6 +249,12 @@ def test_the_stages_of_machine_code_are_shown(stage: str, words: str) -> None:
     assert words in shown
 
 
+def test_a_recurrence_that_numpy_runs_reads_an_entry_of_what_was_computed() -> None:
+    text = "var x = 0.5; var A[3, 3] = eye(3); fold(s = x for j in 1..6: s*0.5 + sin(A)[3, 2] + A[2, 2])"
+    got, wanted = (tp.parse(text, engine=engine, cache=False).value() for engine in ("native", "tape"))
+    assert float(got) == pytest.approx(float(wanted), rel=1e-14)
+
+
 def test_native_code_differentiates_recurrences() -> None:
     text = "var r = 3.7, x0 = 0.3\nfold(x = x0 for k in 1..200: r*x*(1 - x) + k*1e-6)"
     one, two = (tp.parse(text, engine=e).derivatives() for e in ("tape", "native"))

@@ -128,7 +128,7 @@ TWO: dict[str, tuple[Draw, Draw]] = {
     **dict.fromkeys(("logaddexp", "logaddexp_share", "logaddexp_d2"), (exps, exps)),
     "xlogy": (ordinary, positive),
     "xlog1py": (ordinary, ONE["log1p"]),
-    **dict.fromkeys(("lbeta", "beta", "digamma_diff", "trigamma_diff"), (betas, betas)),
+    **dict.fromkeys(("lbeta", "beta", "beta_dx", "beta_dxy", "digamma_diff", "trigamma_diff"), (betas, betas)),
 }
 #: The parameters that an op is examined with.
 PARAMS: dict[str, list[dict[str, Any]]] = {
@@ -144,9 +144,12 @@ PARAMS: dict[str, list[dict[str, Any]]] = {
 #: How many derivatives a row itself stands for: the limits of its own derivatives are those of the higher orders.
 ORDER = {
     **dict.fromkeys(("asin_d1", "atan_d1", "atanh_d1", "acoth_d1", "asech_d1", "sech_d1", "logit_d1", "sigmoid_d1"), 1),
-    **dict.fromkeys(("cbrt_d1", "sech2", "exp_neg_sq", "ratio", "power_dx", "logaddexp_share", "digamma_diff"), 1),
     **dict.fromkeys(
-        ("asech_d2", "sech_d2", "exp_neg_sq_d1", "power_dxx", "power_dxy", "logaddexp_d2", "trigamma_diff"), 2
+        ("cbrt_d1", "sech2", "exp_neg_sq", "ratio", "power_dx", "logaddexp_share", "digamma_diff", "beta_dx"), 1
+    ),
+    **dict.fromkeys(
+        ("asech_d2", "sech_d2", "exp_neg_sq_d1", "power_dxx", "power_dxy", "logaddexp_d2", "trigamma_diff", "beta_dxy"),
+        2,
     ),
 }
 
@@ -196,7 +199,7 @@ def arguments(name: str, arity: int, rng: Any, n: int) -> list[tuple[float, ...]
         columns = [ONE.get(name, real)(rng, n)]
     elif arity == 2:
         columns = [draw(rng, n) for draw in TWO[name]]
-        if name == "beta":
+        if name in ("beta", "beta_dx", "beta_dxy"):
             columns = [np.minimum(c, 300.0) for c in columns]
         if name.startswith("logaddexp"):  # near ties as well
             k = n // 3

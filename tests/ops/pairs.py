@@ -215,7 +215,35 @@ def _(x: Any, y: Any) -> Any:
 def _(x: Any, y: Any) -> Any:
     v, a, b, aa, ab, bb = TWO["lbeta"](x, y)
     c = mp.exp(v)
-    return c, c * a, c * b, c * (a * a + aa), c * (a * b + ab), c * (b * b + bb), 0, c * max(a * b, -ab), 0
+    return c, c * a, c * b, c * (a * a + aa), c * (a * b + ab), c * (b * b + bb)
+
+
+@two("beta_dx")
+def _(x: Any, y: Any) -> Any:
+    p = mp.psi
+    _, v, _, aa, ab, _ = TWO["beta"](x, y)
+    b, _, _, _, _, _ = TWO["beta"](x, y)
+    s = x + y
+    f, g, h = p(0, x) - p(0, s), p(0, y) - p(0, s), p(1, s)
+    f1, g1, h1 = p(1, x) - h, p(1, y) - h, p(2, s)
+    f2 = p(2, x) - h1
+    third = (
+        b * (f**3 + 3 * f * f1 + f2),
+        b * (f * f * g + f1 * g - 2 * f * h - h1),
+        b * (f * g * g + g1 * f - 2 * g * h - h1),
+    )
+    sizes = (
+        b * max(abs(f**3), abs(f2)),
+        b * max(abs(f * f * g), abs(f1 * g), abs(f * h), abs(h1)),
+        b * max(abs(f * g * g), abs(g1 * f), abs(g * h), abs(h1)),
+    )
+    return v, aa, ab, *third, *sizes
+
+
+@two("beta_dxy")
+def _(x: Any, y: Any) -> Any:
+    ab, xx, xy = TWO["beta"](x, y)[4], TWO["beta_dx"](x, y), TWO["beta_dx"](y, x)
+    return ab, xx[4], xy[4], 0, 0, 0, xx[7], xy[7], 0
 
 
 @two("digamma_diff")

@@ -180,6 +180,44 @@ def test_constraints(text: str, value: float, point: list[float]) -> None:
     assert found.violation <= 1e-9
 
 
+def test_a_limit_of_time_ends_a_step_that_is_a_loop_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock goes by a second at each look. The step that was at work is left out."""
+    clock = iter(range(10**6))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(clock)))
+
+    class Within:
+        name, wanders, steps = "within", False, 0
+
+        def init(self, target: Any, x0: Any) -> Any:
+            return methods.make("newton", {}).init(target, x0)
+
+        def step(self, target: Any, state: Any) -> Any:
+            Within.steps += 1
+            return state._replace(step=state.step + 1)
+
+        def result(self, state: Any) -> Any:
+            return state.x
+
+    class Around(Within):
+        def step(self, target: Any, state: Any) -> Any:
+            return loop.run(Within(), target, loop.Limits(10_000)).state
+
+    ending = loop.run(Around(), target("var x = 3; minimize x^2"), loop.Limits(5, timeout=20.0))
+    assert ending.stop_reason == "timeout" and ending.state.step == 0
+    assert 0 < Within.steps < 20
+
+
+def test_a_constraint_whose_square_is_no_number() -> None:
+    least = tp.parse("var x = 1e300; minimize x^2/1e300; subject to x <= 0").minimize(steps=2)
+    assert least.method == "lagrangian"
+
+
+def test_a_point_that_is_not_finite_is_judged_flat_nowhere() -> None:
+    """The start is what there is where nothing was finite."""
+    found = tp.parse("var v = [1, nan], x = 1; minimize x^4").minimize(steps=3)
+    assert not found.converged or float(found.at["x"]) == pytest.approx(0.0, abs=1e-2)
+
+
 def test_constraints_that_cannot_be_met() -> None:
     found = tp.parse("var x = 1, y = 1\nminimize x + y\nsubject to x^2 + y^2 <= -1").minimize()
     assert not found.converged

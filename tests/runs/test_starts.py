@@ -95,6 +95,14 @@ def test_a_time_limit_is_for_all_starts() -> None:
     assert end.starts < 500
 
 
+def test_starts_are_made_when_their_turn_comes() -> None:
+    """A limit of time cannot end the making of ten thousand points before the first run."""
+    problem = tp.parse("var x = 1 in [0, 4]")
+    made = starts.Starts(problem, {}, 10_000, 0)
+    assert len(made) == 10_000 and not made._made
+    assert float(made[2]["x"]) == float(points("var x = 1 in [0, 4]", 3)[2]["x"]) and len(made._made) == 3
+
+
 def test_callbacks_hear_of_each_start() -> None:
     seen: list[Any] = []
     tp.parse(HIMMELBLAU).minimize(starts=5, method="newton", callback=seen.append)

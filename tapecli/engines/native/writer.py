@@ -56,7 +56,7 @@ class Writer:
         else:
             step = Step("outside", "", 1, None, node, 0.0)
         for arg in node.args:
-            self.slot(arg if step.what == "pass" else seen_through(arg))
+            self.slot(seen_through(arg) if task.what == "outside" else arg)  # as the plan has stored it
         self.steps.append(step)
 
     def inside(self, plan: Plan, inputs: dict[int, int]) -> Writer:

@@ -239,3 +239,74 @@ def digamma_diff(a: Real, b: Real) -> Real:
 def trigamma_diff(a: Real, b: Real) -> Real:
     """trigamma(a) - trigamma(a + b), likewise: the second derivative of lbeta by a."""
     return cases(_usual(a, b), (lambda x, y: trigamma(x) - trigamma(x + y), _psi1_diff), a, b)
+
+
+#: From here on the tail of the sum in `_psi_rest` is its asymptotic series, whose terms are those of digamma.
+_FAR = 16.0
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6)
+
+
+def _atanh_rest(r: Real) -> Real:
+    """atanh(r)/r - 1 for 0 <= r < 1."""
+    near = r < 0.25
+    z = pick(near, r * r, 0.0)
+    p: Real = 0.0
+    for k in range(15, 0, -1):
+        p = z * (1.0 / (2 * k + 1) + p)
+    w = pick(near, 0.5, r)
+    return pick(near, p, np.arctanh(np.minimum(w, 1.0 - 2.0**-53)) / w - 1.0)
+
+
+def _psi_rest(p: Real, h: Real) -> Real:
+    """(digamma(p + h) - digamma(p))/h - trigamma(p + h) for p >= 1, h > 0: by how much trigamma's mean over an interval
+    is greater than at its end. That is the sum of h/((p + k)(p + k + h)^2) over k, of positive terms alone."""
+    below = p < _FAR
+    low: Real = 0.0
+    for k in range(int(_FAR)):
+        q = p + k
+        low = low + h / q / (q + h) / (q + h)
+    a = pick(below, p + _FAR, p)
+    c = a + h
+    # log1p(t)/t - 1/(1 + t) at t = h/a, by r = t/(2 + t) as a sum of positive parts
+    r = h / (a + c)
+    left = 2.0 * a / (a + c)
+    main = left * (_atanh_rest(r) + h / (2.0 * c))
+    u, v = 1.0 / a, 1.0 / c
+    rest = 0.5 * (h / c) * v
+    # B_2k/2k ((u^2k - v^2k)/h - 2k v^(2k + 1)), where u - v = h u v
+    ratio = v / u
+    for k, b in enumerate(_BERNOULLI, 1):
+        inner: Real = 0.0
+        for j in range(1, 2 * k + 1):  # v^(2k - j) (u^j - v^j)/(u - v), over u^(2k - 1)
+            inner = inner + ratio ** (2 * k - j) * sum(ratio**i for i in range(j))
+        rest = rest + b / (2 * k) * (h / c) * v * inner * u ** (2 * k - 1)
+    return pick(below, low, 0.0) + (main * u + rest * u)
+
+
+def _mixed(a: Real, b: Real) -> Real:
+    """The second derivative of B by both arguments, over B.
+
+    It is (digamma(a) - digamma(s)) (digamma(b) - digamma(s)) - trigamma(s) at s = a + b, where all digits cancel for
+    small a or b. From B(a, b) = (1/a + 1/b) gamma(1 + a) gamma(1 + b)/gamma(1 + s) it comes as a sum of parts that are
+    never negative.
+    """
+    share_a, share_b = 1.0 / (1.0 + b / a), 1.0 / (1.0 + a / b)
+    product = _psi_diff(1.0 + a, b) * _psi_diff(1.0 + b, a)
+    return product + (share_a * _psi_rest(1.0 + a, b) + share_b * _psi_rest(1.0 + b, a))
+
+
+@kernel2
+def beta_dx(a: Real, b: Real) -> Real:
+    """The derivative of the beta function by its first argument."""
+    return np.asarray(beta(a, b)) * np.asarray(digamma_diff(a, b))
+
+
+@kernel2
+def beta_dxy(a: Real, b: Real) -> Real:
+    """The second derivative of the beta function by both arguments, without cancellation for a, b > 0."""
+
+    def plain(x: Real, y: Real) -> Real:
+        s = x + y
+        return (digamma(x) - digamma(s)) * (digamma(y) - digamma(s)) - trigamma(s)
+
+    return np.asarray(beta(a, b)) * cases(_usual(a, b) * (a < np.inf), (plain, _mixed), a, b)
