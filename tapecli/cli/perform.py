@@ -393,6 +393,7 @@ def bug(error: BaseException) -> TapeError:
         code = frames.tb_frame.f_code
         where = f"{os.path.basename(code.co_filename)}:{frames.tb_lineno}, in {code.co_name}"
         frames = frames.tb_next
-    message = f"a fault of tapecli itself: {type(error).__name__}: {error}" + (f" ({where})" if where else "")
+    kind = type(error).__name__ + (f": {error}" if str(error) else "")
+    message = f"a fault of tapecli itself: {kind}" + (f" ({where})" if where else "")
     hint = "this is not your doing; please report it with the formula. TAPECLI_DEBUG=1 shows the whole traceback"
     return TapeError("bug", message, hint=hint)

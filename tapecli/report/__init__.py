@@ -275,7 +275,16 @@ class Report:
 
         if not m.exact:
             what = "the pattern was too large to be kept exactly, so some entries that are listed may always be 0"
-            self.fault(Fault("warning", "sparse", what, None, None, None))
+            self.warn(
+                Fault(
+                    "warning",
+                    "sparse",
+                    what,
+                    None,
+                    None,
+                    "pick the entries before a running sum or product, not after it",
+                )
+            )
         fields = records.of_coordinates(kind, r, m, sparse.as_dict(m)) if self.style.json else {}
         self._result(fields, lambda: sparse.matrix_market(m).splitlines(), r, row, blame)
 

@@ -125,7 +125,7 @@ _open: list[str] = []
 def abandon() -> None:
     """Removes what was not written to its end."""
     while _open:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # it may not have come to be, or its folder is gone
             os.unlink(_open[-1])
         _open.pop()
 
