@@ -84,7 +84,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "nonfinite": Explanation(
         "A value or a derivative that is not finite, or a minimisation that ran off. The place is the operation that "
-        "first made it so of finite numbers, with these numbers, and the row of data or the index where it stood.",
+        "first made it so of finite numbers, with these numbers, and the row of data, the index or the step of a "
+        "recurrence where it stood.",
         "eval -e 'v = [4, 1, -1]; sum(log(v[i]) for i in 1..3)'",
         "eval -e 'v = [4, 1, -1]; sum(if v[i] > 0 then log(v[i]) else 0 for i in 1..3)'",
     ),
