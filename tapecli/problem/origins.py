@@ -121,7 +121,8 @@ class _Steps:
             begins.append(loop.kernel(begins[-1], self.rows[k : k + 1], *self.constants, body=body)[: body.m])
         carries = len(body.carry)
         if entry < body.m:
-            step, (number, entry) = n - 1, _which(body.carry, entry)
+            step = self._earlier(begins, n, entry)
+            number, entry = _which(body.carry, entry)
         else:
             step, entry = divmod(entry - body.m, body.q)
             number, entry = _which(body.out, entry)
@@ -136,10 +137,18 @@ class _Steps:
             if number >= carries or step == 0:
                 self.argument = self._argument(number, entry, step)
                 return None
-            step -= 1
+            step = self._earlier(begins, step, total(body.carry[:number]) + entry)
         counted = {body.counter: float(given[carries + body.counted])} if body.counter is not None else {}
         order = _order(body, found.node, found.env, given, self.carry.dtype) if found.order is None else found.order
         return found._replace(top=self.node, steps=counted | found.steps, order=order)
+
+    @staticmethod
+    def _earlier(begins: list[Array], step: int, entry: int) -> int:
+        """The step that made an entry of the states not finite, which it is at the beginning of `step`."""
+        step -= 1
+        while step > 0 and not np.isfinite(begins[step][entry]):
+            step -= 1
+        return step
 
     def _argument(self, number: int, entry: int, step: int) -> tuple[int, int]:
         """The argument of the op, and its entry, that an entry of an input of the body is."""
