@@ -13,7 +13,7 @@ from tapecli.cli.inputs import Input, read_standard, resolve
 from tapecli.cli.quick import Values
 from tapecli.errors import TapeError
 from tapecli.report import BUG, INTERRUPTED, TERMINATED, Report, Style
-from tapecli.report.output import Stream, Unwritable, abandon, opened, refuse_inputs
+from tapecli.report.output import Stream, Unwritable, abandon, complete, opened, refuse_inputs
 
 if TYPE_CHECKING:
     from tapecli.problem import Problem
@@ -27,8 +27,8 @@ class Terminated(KeyboardInterrupt):
 _heard: list[int] = []
 
 
-def catch_termination() -> list[int]:
-    """From here on SIGTERM raises `Terminated`; the list remembers which signals came, should something handle them."""
+def catch_termination() -> None:
+    """From here on SIGTERM raises `Terminated`; `_heard` remembers which signals came, should something handle them."""
     import signal
 
     _heard.clear()
@@ -40,7 +40,6 @@ def catch_termination() -> list[int]:
     signal.signal(signal.SIGTERM, stop)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, stop)
-    return _heard
 
 
 def _raised() -> type[KeyboardInterrupt]:
@@ -88,7 +87,7 @@ def run(command: str, v: Values) -> int:
             _explain(v, Report(style_of(command, v), out, Stream("stderr")))
         return 0
     _validate(command, v)
-    terminated = catch_termination()
+    catch_termination()
     inputs = resolve(v["files"], v["inline"])  # type: ignore[arg-type]
     _one_run(v, len(inputs))
     for option in ("output", "log"):
@@ -98,12 +97,31 @@ def run(command: str, v: Values) -> int:
         report = Report(style_of(command, v), out, Stream("stderr"), files=len(inputs))
         report.begin_document()
         _watch(command, v, report)
-        _all(command, v, inputs, report)
+        ended = _until_a_signal(command, v, inputs, report)
         report.finish()
+    if ended is not None:
+        raise ended
     code = report.status()
-    if code == INTERRUPTED and terminated and issubclass(_raised(), Terminated):
-        return TERMINATED
     return 0 if v["exit_zero"] and code < BUG else code
+
+
+def _until_a_signal(command: str, v: Values, inputs: list[Input], report: Report) -> KeyboardInterrupt | None:
+    """All formulas. A signal is raised, but for a document, which is brought to its end first: it is given back, and
+    no other signal is heard from there on."""
+    ended = None
+    try:
+        _all(command, v, inputs, report)
+    except KeyboardInterrupt as signalled:
+        if not report.style.is_document:
+            raise
+        import signal
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        ended = signalled
+    if ended is not None or report.status() == INTERRUPTED:  # a minimisation ends in order itself
+        report.interrupt(TERMINATED if issubclass(_raised(), Terminated) else INTERRUPTED)
+    return ended
 
 
 def _text(x: object) -> str | None:
@@ -224,7 +242,11 @@ OWN_TIME = ("minimize", "fit")
 def enough(v: Values, report: Report) -> bool:
     """Whether so many files failed that the others are left out."""
     most: Any = 1 if v["fail_fast"] else v["max_failures"]
-    return most is not None and report.tally.failed >= most
+    if most is None or report.tally.failed < most:
+        return False
+    if report.tally.done < report.tally.total:
+        report.stopped = "--fail-fast" if v["fail_fast"] else f"--max-failures {most}"
+    return True
 
 
 def one(command: str, v: Values, given: Input, report: Report) -> int:
@@ -364,7 +386,11 @@ def limited(timeout: Any, report: Report | None = None) -> Iterator[None]:
             code = fault().exit_code
             try:
                 report.error(fault())
+                report.stopped = "--timeout" if report.tally.done + 1 < report.tally.total else None
+                report.end(timeout + GRACE)
+                report.finish()
                 report.out.flush()
+                complete()
             finally:
                 abandon()
                 os._exit(code)

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, Protocol, TextIO
 
@@ -112,22 +112,59 @@ def opened(path: str | None, force: bool) -> Iterator[Sink]:
         except OSError as error:
             raise trouble(path, "written", error) from None
         with told_of(path), stream:
+            _whole.append(lambda: _finish(stream, temporary, final, path, force))
             yield stream
             _finish(stream, temporary, final, path, force)
     finally:
         abandon()
 
 
-#: The file that is being written, under the name it has until it is whole.
+#: The file that is being written, under the name it has until it is whole, and what makes it so.
 _open: list[str] = []
+_whole: list[Callable[[], None]] = []
+
+
+def complete() -> None:
+    """Gives the file that is being written its name, before the process ends from another thread."""
+    while _whole:
+        _whole.pop()()
 
 
 def abandon() -> None:
     """Removes what was not written to its end."""
+    _whole.clear()
     while _open:
         with suppress(OSError):  # it may not have come to be, or its folder is gone
             os.unlink(_open[-1])
         _open.pop()
+
+
+class Held:
+    """Keeps an interrupt from tearing something apart: it is raised when that is whole, the second one at once."""
+
+    __slots__ = ("_before", "_seen")
+
+    def __enter__(self) -> None:
+        import signal
+        import threading
+
+        self._seen: list[int] = []
+        self._before: list[tuple[int, Any]] = []
+        if threading.current_thread() is threading.main_thread():  # no other thread hears signals
+            self._before = [(n, signal.signal(n, self._hear)) for n in (signal.SIGINT, signal.SIGTERM)]
+
+    def _hear(self, number: int, frame: object) -> None:
+        self._seen.append(number)
+        if len(self._seen) > 1:
+            raise KeyboardInterrupt
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        for number, before in self._before:
+            signal.signal(number, before)
+        if self._seen:
+            signal.raise_signal(self._seen[0])
 
 
 @contextmanager
