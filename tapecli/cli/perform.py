@@ -269,6 +269,7 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
             left = max(float(str(v["timeout"])) - (perf_counter() - start), 1e-3)
             with heard(report):
                 run_command(command, problem, {**v, "timeout": left}, report)
+        report.settle()
     except TapeError as error:
         report.error(error)
     except MemoryError:

@@ -367,8 +367,20 @@ class Report:
             else:
                 self.plot.write(problem, r, self.file)
         except TapeError as error:
-            self._code = max(self._code, error.exit_code)
-            self._tell_error(error)
+            self._beside(error)
+
+    def settle(self) -> None:
+        """The log of the run, where one is asked for, is written as far as it goes."""
+        if self.log is not None:
+            try:
+                self.log.settle()
+            except TapeError as error:
+                self._beside(error)
+
+    def _beside(self, error: TapeError) -> None:
+        """The result has been told, but not all that was to be written with it could be."""
+        self._code = max(self._code, error.exit_code)
+        self._tell_error(error)
 
     def check(self, r: Check, row: int | None, update: Update | None = None) -> None:
         from tapecli.report import records, shown, verdicts
