@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from tapecli.cli.inputs import Input, read_standard, resolve
+from tapecli.cli.options import of_command
 from tapecli.cli.quick import Values
 from tapecli.errors import TapeError
 from tapecli.report import BUG, INTERRUPTED, TERMINATED, Report, Style
@@ -78,6 +79,8 @@ def _colored(v: Values, stream: Any) -> bool:
 
 def run(command: str, v: Values) -> int:
     """The exit status of a command. Faults of the command line itself are raised."""
+    if command in ("ops", "explain"):
+        _not_empty(command, v)
     if command == "ops":
         with opened(_text(v["output"]), bool(v["force"])) as out:
             _functions(Report(style_of(command, v), out, Stream("stderr")))
@@ -146,8 +149,19 @@ def _explain(v: Values, report: Report) -> None:
     report.explanations(codes, brief=not v["files"])
 
 
+def _not_empty(command: str, v: Values) -> None:
+    """An option that is given says something: what comes from a variable of a script that is not set does not."""
+    for option in of_command(command):
+        value: Any = v.get(option.name)
+        empty = value == "" if option.kind == "text" else option.kind == "texts" and "" in value
+        if empty and option.name != "inline":  # an empty formula is read like any other
+            hint = f"{option.flags[-1]} {option.metavar}: {option.help}"
+            raise TapeError("usage", f"{option.flags[-1]} is given without a value", hint=hint)
+
+
 def _validate(command: str, v: Values) -> None:
     """What neither reader checks."""
+    _not_empty(command, v)
     v["wrt"] = names(v.get("wrt") or ())
     if v["json"] and v["format"] in ("junit", "sarif"):
         raise TapeError("usage", f"--json and --format {v['format']} exclude each other", hint="give one of the two")
@@ -167,6 +181,12 @@ def _validate(command: str, v: Values) -> None:
         raise TapeError("usage", "--update and --at exclude each other", hint="the file says what it expects where")
     if v.get("order", 1) not in (1, 2):
         raise TapeError("usage", f"--order is 1 or 2, not {v['order']}")
+    every: Any = v.get("checkpoint_every")
+    if every is not None and not every >= 0:
+        raise TapeError("usage", f"--checkpoint-every is a number of seconds, 0 or more, not {every}")
+    root = _text(v["data_root"])
+    if root is not None and not os.path.isdir(root):
+        raise TapeError("file", f"--data-root {root}: there is no such folder")
     for name in ("timeout", "tol"):
         value = v.get(name)
         if value is not None and not 0 < value < float("inf") and not (name == "tol" and value == 0):
