@@ -84,7 +84,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "nonfinite": Explanation(
         "A value or a derivative that is not finite, or a minimisation that ran off. The place is the operation that "
-        "first made it so of finite numbers, with these numbers, and the row of data or the index where it stood.",
+        "first made it so of finite numbers, with these numbers, and the row of data, the index or the step of a "
+        "recurrence where it stood.",
         "eval -e 'v = [4, 1, -1]; sum(log(v[i]) for i in 1..3)'",
         "eval -e 'v = [4, 1, -1]; sum(if v[i] > 0 then log(v[i]) else 0 for i in 1..3)'",
     ),
@@ -107,13 +108,23 @@ EXPLANATIONS: dict[str, Explanation] = {
         "check -e 'var x = 2; expect x^3 == 8'",
     ),
     "derivative": Explanation(
-        "A derivative differs from the numerical one. A kink or a jump near the point can do this; anything else is a "
-        "fault of tapecli.",
-        "",
-        "",
+        "A derivative differs from the numerical one. A kink, a jump or a branch that holds at one point alone can do "
+        "this near the point; anything else is a fault of tapecli.",
+        "check -e 'var x = 0; minimize if x == 0 then 0 else sin(x)'",
+        "check -e 'var x = 0; minimize sin(x)'",
     ),
-    "minimize": Explanation("A warning: a minimisation ended where it may not be trusted.", "", ""),
-    "sparse": Explanation("A warning: entries of a sparse matrix are listed that may always be 0.", "", ""),
+    "minimize": Explanation(
+        "A warning: a minimisation ended where it may not be trusted. What speaks against the point is told: the steps "
+        "that were asked for did not suffice, the value still falls, it is a saddle, or the Hessian is singular.",
+        "minimize -e 'var x = 3; minimize x^2 using sgd(learning_rate=0.01), steps=10'",
+        "minimize -e 'var x = 3; minimize x^2 using sgd(learning_rate=0.01), steps=2000'",
+    ),
+    "sparse": Explanation(
+        "A warning: entries of a sparse matrix are listed that may always be 0, because which entries can differ from "
+        "0 took too much to keep on the way. The numbers are right all the same.",
+        "jac -e 'var x[8000] = 1; cumprod(x)[1..2]' --sparse --output wide.mtx",
+        "jac -e 'var x[8000] = 1; cumprod(x[1..2])' --sparse",
+    ),
     "bug": Explanation(
         "A fault of tapecli itself. It is reported in two lines, without a traceback; please send them together with "
         "the formula. With TAPECLI_DEBUG=1 in the environment the whole traceback is shown.",

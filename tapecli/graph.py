@@ -101,7 +101,7 @@ class Node(Value):
 class Graph:
     """Nodes in an order of evaluation. `here` is the place that the next new nodes are said to come from."""
 
-    __slots__ = ("_known", "budget", "here", "most", "nodes", "sweeps")
+    __slots__ = ("_known", "budget", "here", "most", "nodes", "streams", "sweeps")
 
     def __init__(self, budget: Budget | None = None) -> None:
         #: what the formula may take, and how many nodes that is (found when there are many)
@@ -110,6 +110,8 @@ class Graph:
         self.nodes: list[Node] = []
         #: the axes of loops that are the first dimensions of a node, by its index
         self.sweeps: dict[int, Any] = {}
+        #: the array and the counter of a recurrence whose steps are handed its rows as a placeholder, by its index
+        self.streams: dict[int, Any] = {}
         self.here: Place | None = None
         self._known: dict[Any, Node] = {}
 

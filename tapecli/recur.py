@@ -30,16 +30,43 @@ from tapecli.tape import number_of
 SEGMENT = 32
 
 
+class Counter:
+    """The index of a recurrence: what it is called in the text, and its number at each step, in the order of steps."""
+
+    __slots__ = ("name", "numbers")
+
+    def __init__(self, name: str, numbers: Array) -> None:
+        self.name = name
+        self.numbers = numbers
+
+
 class Body:
     """What a loop does in one step: a graph from carries, rows and constants to the next carries and the outputs.
 
     `carry`, `row`, `out` and `constants` are lists of shapes. Between steps the carries are values of their own; only
     the op's arguments and result are flat: `m` entries of carries, `p` of a step's rows, `q` of its outputs.
+
+    So that people can be told of a step: `counter` is the index that the row number `counted` holds, where one does,
+    and `origin` the body that this one is the adjoint of.
     """
 
     __slots__ = (
         *("_adjoint", "_code", "_tracked", "memo"),
-        *("carry", "constants", "graph", "inputs", "m", "out", "outputs", "p", "q", "row"),
+        *(
+            "carry",
+            "constants",
+            "counted",
+            "counter",
+            "graph",
+            "inputs",
+            "m",
+            "origin",
+            "out",
+            "outputs",
+            "p",
+            "q",
+            "row",
+        ),
     )
 
     def __init__(
@@ -48,7 +75,13 @@ class Body:
         carry: Sequence[Shape],
         row: Sequence[Shape],
         constants: Sequence[Shape],
+        counter: Counter | None = None,
+        counted: int = 0,
+        origin: Body | None = None,
     ) -> None:
+        self.counter = counter
+        self.counted = counted
+        self.origin = origin
         self.carry = tuple(carry)
         self.row = tuple(row)
         self.constants = tuple(constants)
@@ -87,7 +120,7 @@ class Body:
             def f(carry: list[Any], row: list[Any], constants: list[Any]) -> tuple[list[Any], list[Any]]:
                 return self.function([*carry, *row, *constants])[0], carry
 
-            self._tracked = Body(f, self.carry, self.row, self.constants)
+            self._tracked = Body(f, self.carry, self.row, self.constants, self.counter, self.counted)
         return self._tracked
 
     @property
@@ -115,7 +148,9 @@ class Body:
                 sums = [known + more for known, more in zip(carry[n:], found[n + k :], strict=True)]
                 return [*found[:n], *sums], found[n : n + k]
 
-            self._adjoint = Body(f, (*self.carry, *self.constants), (*self.carry, *self.row, *self.out), self.constants)
+            rows = (*self.carry, *self.row, *self.out)
+            told = (self.counter, n + self.counted, self)
+            self._adjoint = Body(f, (*self.carry, *self.constants), rows, self.constants, *told)
         return self._adjoint
 
     def code(self, dtype: Any) -> tuple[list[Any], list[Any], list[int], list[int | None]]:
@@ -147,14 +182,14 @@ def piece(x: Any, start: int, stop: int) -> Any:
     return slice_(x, axis=0, start=start, stop=stop, step=1)
 
 
-def _parts(flat: Array, shapes: Sequence[Shape]) -> list[Array]:
+def parts(flat: Array, shapes: Sequence[Shape]) -> list[Array]:
     """Views of the last dimension of `flat`, one for each shape."""
-    parts, at = [], 0
+    views, at = [], 0
     for shape in shapes:
         size = math.prod(shape)
-        parts.append(flat[..., at : at + size].reshape(flat.shape[:-1] + shape))
+        views.append(flat[..., at : at + size].reshape(flat.shape[:-1] + shape))
         at += size
-    return parts
+    return views
 
 
 def _kernel(carry: Array, rows: Array, *constants: Array, body: Body) -> Array:
@@ -167,9 +202,9 @@ def _kernel(carry: Array, rows: Array, *constants: Array, body: Body) -> Array:
             slots[entry] = value
     m, n, c = body.m, rows.shape[0], len(body.carry)
     result = np.empty(m + n * body.q, dtype=dtype)
-    outs = list(zip(results[c:], _parts(result[m:].reshape(n, body.q), body.out), strict=True))
-    streams = [(entry, part) for entry, part in zip(given, _parts(rows, body.row), strict=True) if entry is not None]
-    state: list[Any] = [part[()] for part in _parts(carry, body.carry)]
+    outs = list(zip(results[c:], parts(result[m:].reshape(n, body.q), body.out), strict=True))
+    streams = [(entry, part) for entry, part in zip(given, parts(rows, body.row), strict=True) if entry is not None]
+    state: list[Any] = [part[()] for part in parts(carry, body.carry)]
     with np.errstate(all="ignore"):
         for k in range(n):
             for entry, value in zip(into, state, strict=True):
@@ -182,7 +217,7 @@ def _kernel(carry: Array, rows: Array, *constants: Array, body: Body) -> Array:
             for slot, part in outs:
                 part[k] = slots[slot]
             state = [slots[slot] for slot in results[:c]]
-    for part, value in zip(_parts(result[:m], body.carry), state, strict=True):
+    for part, value in zip(parts(result[:m], body.carry), state, strict=True):
         part[...] = value
     return result
 

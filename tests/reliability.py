@@ -37,7 +37,8 @@ def rows() -> list[tuple[str, str, str]]:
     statuses = Counter(row[0] for row in table)
     said = ", ".join(f"{n} end with {status}" for status, n in sorted(statuses.items()))
     points = sum(len(op.points) for op in TABLE.values())
-    gallery = len(re.findall(r"(?m)^== ", (TESTS / "gallery" / "gallery.txt").read_text("utf-8")))
+    gallery = sum((TESTS / "gallery" / f"{code}.txt").exists() for code in CODES)
+    cases = sum(len(re.findall(r"(?m)^== ", path.read_text("utf-8"))) for path in (TESTS / "gallery").glob("*.txt"))
     return [
         (
             "operations with derivative rules, and points that these are checked at",
@@ -45,7 +46,11 @@ def rows() -> list[tuple[str, str, str]]:
             "tests/ops",
         ),
         ("hostile formulas with their exact outcomes", f"{len(table)}: {said}", "tests/hostile"),
-        ("codes of errors, and those with an exact text in the gallery", f"{len(CODES)}, {gallery}", "tests/gallery"),
+        (
+            "codes of errors, those with an exact text in the gallery, and cases",
+            f"{len(CODES)}, {gallery}, {cases}",
+            "tests/gallery",
+        ),
         ("tests of faults from outside (disk, pipe, memory, signals, cache)", str(tests_in("faults")), "tests/faults"),
         ("tests of limits", str(tests_in("limits")), "tests/limits"),
     ]

@@ -91,9 +91,9 @@ def _say(error: TapeError, asked: tuple[str, Values] | None) -> int:
 
 
 def _refused(error: OSError) -> int:
-    from tapecli.errors import TapeError
+    from tapecli.report.output import trouble
 
-    return _say(TapeError("file", f"the results cannot be written: {(error.strerror or str(error)).lower()}"), None)
+    return _say(trouble(getattr(error, "path", None) or "the results", "written", error), None)
 
 
 def _interrupted(signal: KeyboardInterrupt) -> int:

@@ -157,7 +157,8 @@ def _option(option: Option, methods_too: bool) -> Parameter:
 def explain(error: click.ClickException, argv: Sequence[str]) -> TapeError:
     """What Click found wrong, in the words of this program."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    path = context.command_path if context is not None else "tapecli"
+    own = f"tapecli {argv[0]}" if argv and argv[0] in COMMANDS else "tapecli"
+    path = context.command_path if context is not None else own
     hint = f"`{path} --help` shows what there is"
     if isinstance(error, click.NoSuchOption) and context is not None:
         flags = {flag for parameter in context.command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
@@ -166,8 +167,33 @@ def explain(error: click.ClickException, argv: Sequence[str]) -> TapeError:
         return TapeError("usage", message, hint=f"did you mean {close}? {hint}" if close else hint)
     if context is not None and context.parent is None and argv and argv[0] not in COMMANDS:
         return _unknown_command(argv[0], hint)
+    if isinstance(error, click.BadParameter) and error.param is not None and context is not None:
+        told = _wrong_value(str(error.param.name), context.info_name or "", argv)
+        if told is not None:
+            return TapeError("usage", told[0], hint=told[1] or hint)
     message = error.format_message().rstrip(".")
     return TapeError("usage", message[:1].lower() + message[1:], hint=hint)
+
+
+#: What an option takes, by its kind.
+_TAKES = {"integer": "a whole number", "number": "a number"}
+
+
+def _wrong_value(name: str, command: str, argv: Sequence[str]) -> tuple[str, str | None] | None:
+    """What is wrong with the value of an option, and a hint, if a value is near."""
+    table = (*of_command(command), *(method_options() if command == "minimize" else ()))
+    option = next((o for o in table if o.name == name), None)
+    if option is None or option.kind not in (*_TAKES, "choice"):
+        return None
+    flag, value = next(flag for flag in option.flags if flag.startswith("--")), ""
+    for k, word in enumerate(argv):
+        written, equals, text = word.partition("=")
+        if dashed(written) in option.flags:
+            flag, value = dashed(written), text if equals else "".join(argv[k + 1 : k + 2])
+    *others, last = option.choices or ("",)
+    takes = f"{', '.join(others)} or {last}" if option.choices else _TAKES[option.kind]
+    close = nearest(value, option.choices)
+    return f"{flag} takes {takes}, not {value!r}", f"did you mean {close}?" if close else None
 
 
 def _unknown_command(word: str, hint: str) -> TapeError:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from tapecli.cli.inputs import Input, read_standard, resolve
 from tapecli.cli.quick import Values
+from tapecli.cli.validate import not_empty, one_run, validate
 from tapecli.errors import TapeError
 from tapecli.report import BUG, INTERRUPTED, TERMINATED, Report, Style
-from tapecli.report.output import Stream, Unwritable, abandon, opened, refuse_inputs
+from tapecli.report.output import Stream, Unwritable, abandon, complete, opened, refuse_inputs
 
 if TYPE_CHECKING:
     from tapecli.problem import Problem
@@ -27,8 +28,8 @@ class Terminated(KeyboardInterrupt):
 _heard: list[int] = []
 
 
-def catch_termination() -> list[int]:
-    """From here on SIGTERM raises `Terminated`; the list remembers which signals came, should something handle them."""
+def catch_termination() -> None:
+    """From here on SIGTERM raises `Terminated`; `_heard` remembers which signals came, should something handle them."""
     import signal
 
     _heard.clear()
@@ -40,7 +41,6 @@ def catch_termination() -> list[int]:
     signal.signal(signal.SIGTERM, stop)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, stop)
-    return _heard
 
 
 def _raised() -> type[KeyboardInterrupt]:
@@ -79,6 +79,8 @@ def _colored(v: Values, stream: Any) -> bool:
 
 def run(command: str, v: Values) -> int:
     """The exit status of a command. Faults of the command line itself are raised."""
+    if command in ("ops", "explain"):
+        not_empty(command, v)
     if command == "ops":
         with opened(_text(v["output"]), bool(v["force"])) as out:
             _functions(Report(style_of(command, v), out, Stream("stderr")))
@@ -87,10 +89,10 @@ def run(command: str, v: Values) -> int:
         with opened(_text(v["output"]), bool(v["force"])) as out:
             _explain(v, Report(style_of(command, v), out, Stream("stderr")))
         return 0
-    _validate(command, v)
-    terminated = catch_termination()
+    validate(command, v)
+    catch_termination()
     inputs = resolve(v["files"], v["inline"])  # type: ignore[arg-type]
-    _one_run(v, len(inputs))
+    one_run(v, len(inputs))
     for option in ("output", "log"):
         points_files = [word[1:] for word in v["at"] if word.startswith("@")]  # type: ignore[attr-defined]
         refuse_inputs(_text(v.get(option)), [*(given.path for given in inputs), *points_files])
@@ -98,12 +100,31 @@ def run(command: str, v: Values) -> int:
         report = Report(style_of(command, v), out, Stream("stderr"), files=len(inputs))
         _watch(command, v, report)  # it may find a file that cannot be written: a document is whole, or not begun
         report.begin_document()
-        _all(command, v, inputs, report)
+        ended = _until_a_signal(command, v, inputs, report)
         report.finish()
+    if ended is not None:
+        raise ended
     code = report.status()
-    if code == INTERRUPTED and terminated and issubclass(_raised(), Terminated):
-        return TERMINATED
     return 0 if v["exit_zero"] and code < BUG else code
+
+
+def _until_a_signal(command: str, v: Values, inputs: list[Input], report: Report) -> KeyboardInterrupt | None:
+    """All formulas. A signal is raised, but for a document, which is brought to its end first: it is given back, and
+    no other signal is heard from there on."""
+    ended = None
+    try:
+        _all(command, v, inputs, report)
+    except KeyboardInterrupt as signalled:
+        if not report.style.is_document:
+            raise
+        import signal
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        ended = signalled
+    if ended is not None or report.status() == INTERRUPTED:  # a minimisation ends in order itself
+        report.interrupt(TERMINATED if issubclass(_raised(), Terminated) else INTERRUPTED)
+    return ended
 
 
 def _text(x: object) -> str | None:
@@ -126,52 +147,6 @@ def _explain(v: Values, report: Report) -> None:
             hint = f"did you mean `{close}`?" if close else f"there is {', '.join(CODES)}"
             raise TapeError("usage", f"there is no code `{code}`", hint=hint)
     report.explanations(codes, brief=not v["files"])
-
-
-def _validate(command: str, v: Values) -> None:
-    """What neither reader checks."""
-    v["wrt"] = names(v.get("wrt") or ())
-    if v["json"] and v["format"] in ("junit", "sarif"):
-        raise TapeError("usage", f"--json and --format {v['format']} exclude each other", hint="give one of the two")
-    v["sensitivity"] = names(v.get("sensitivity") or (), "sensitivity") or []
-    ones = ("jobs", "threads", "log_every", "batch", "epochs", "starts", "max_evaluations", "max_failures")
-    for name, least in (*((name, 1) for name in ones), ("steps", 0), ("seed", 0)):
-        value: Any = v.get(name)
-        if value is not None and value < least:
-            raise TapeError("usage", f"--{name.replace('_', '-')} is {least} or more, not {value}")
-    for name in ("output", "log", "checkpoint", "plot"):
-        if v.get(name) == "":
-            raise TapeError("usage", f"--{name} names no file", hint="a script may have left its variable empty")
-    if v.get("resume") and v.get("checkpoint") is None:
-        raise TapeError(
-            "usage", "--resume needs a checkpoint to go on from", hint="name it: --checkpoint FILE --resume"
-        )
-    if sum(word.startswith("@") for word in v["at"]) > 1 and command != "trace":  # type: ignore[attr-defined]
-        raise TapeError("usage", "--at names two files of points", hint="put the rows into one file")
-    if v.get("update") and v["at"]:
-        raise TapeError("usage", "--update and --at exclude each other", hint="the file says what it expects where")
-    if v.get("order", 1) not in (1, 2):
-        raise TapeError("usage", f"--order is 1 or 2, not {v['order']}")
-    for name in ("timeout", "tol"):
-        value = v.get(name)
-        if value is not None and not 0 < value < float("inf") and not (name == "tol" and value == 0):
-            raise TapeError("usage", f"--{name} is a positive number, not {value}")
-
-
-def _one_run(v: Values, files: int) -> None:
-    """Some options follow one run, and there is one where there is one file, one point and one start."""
-    starts: Any = v.get("starts") or 1
-    rows = any(word.startswith("@") for word in v["at"])  # type: ignore[attr-defined]
-    for name in ("log", "checkpoint", "plot"):
-        if v.get(name) is None:
-            continue
-        if files > 1:
-            hint = f"minimise the files one by one, each with its own {name}"
-            raise TapeError("usage", f"--{name} is for one file", hint=hint)
-        if starts > 1:
-            raise TapeError("usage", f"--{name} follows one run, and --starts {starts} are several")
-        if rows and name != "log":
-            raise TapeError("usage", f"--{name} follows one run, and --at @… are several")
 
 
 def _watch(command: str, v: Values, report: Report) -> None:
@@ -227,7 +202,11 @@ OWN_TIME = ("minimize", "fit")
 def enough(v: Values, report: Report) -> bool:
     """Whether so many files failed that the others are left out."""
     most: Any = 1 if v["fail_fast"] else v["max_failures"]
-    return most is not None and report.tally.failed >= most
+    if most is None or report.tally.failed < most:
+        return False
+    if report.tally.done < report.tally.total:
+        report.stopped = "--fail-fast" if v["fail_fast"] else f"--max-failures {most}"
+    return True
 
 
 def one(command: str, v: Values, given: Input, report: Report) -> int:
@@ -250,6 +229,7 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
             left = max(float(str(v["timeout"])) - (perf_counter() - start), 1e-3)
             with heard(report):
                 run_command(command, problem, {**v, "timeout": left}, report)
+        report.settle()
     except TapeError as error:
         report.error(error)
     except MemoryError:
@@ -305,14 +285,6 @@ def _free(words: Any) -> dict[str, Any]:
             for header in Table(word[1:], word[1:]).headers or ():
                 free.setdefault(header, None)
     return free
-
-
-def names(words: Any, option: str = "wrt") -> list[str] | None:
-    """`--wrt x,y --wrt z` as one list, or None where nothing was said."""
-    found = [name.strip() for word in words for name in word.split(",")]
-    if not all(found):
-        raise TapeError("usage", f"--{option} holds an empty name", hint=f"names stand between commas: --{option} x,y")
-    return found or None
 
 
 #: Seconds after the limit at which a run ends that does not come back to Python, and between two signals until then.
@@ -377,7 +349,11 @@ def limited(timeout: Any, report: Report | None = None) -> Iterator[None]:
             code = fault().exit_code
             try:
                 report.error(fault())
+                report.stopped = "--timeout" if report.tally.done + 1 < report.tally.total else None
+                report.end(timeout + GRACE)
+                report.finish()
                 report.out.flush()
+                complete()
             finally:
                 abandon()
                 os._exit(code)
@@ -408,6 +384,7 @@ def bug(error: BaseException) -> TapeError:
         code = frames.tb_frame.f_code
         where = f"{os.path.basename(code.co_filename)}:{frames.tb_lineno}, in {code.co_name}"
         frames = frames.tb_next
-    message = f"a fault of tapecli itself: {type(error).__name__}: {error}" + (f" ({where})" if where else "")
+    kind = type(error).__name__ + (f": {error}" if str(error) else "")
+    message = f"a fault of tapecli itself: {kind}" + (f" ({where})" if where else "")
     hint = "this is not your doing; please report it with the formula. TAPECLI_DEBUG=1 shows the whole traceback"
     return TapeError("bug", message, hint=hint)

@@ -22,8 +22,9 @@ from tapecli.cli import perform
 from tapecli.cli.frames import Result, Waiting, numbers, packed
 from tapecli.cli.inputs import Input, read_standard
 from tapecli.cli.quick import Values
-from tapecli.errors import TapeError
+from tapecli.errors import CODES, TapeError
 from tapecli.report import INTERRUPTED, Report, Style
+from tapecli.report.output import Held
 from tapecli.report.tally import Outcome
 
 #: Seconds that work at hand gets after an interrupt, and that a time limit may be overrun before a worker is ended.
@@ -102,7 +103,7 @@ def _one(command: str, v: Values, given: Input, style: Style, files: int, number
         perform.one(command, v, given, report)
         outcome = report.outcome
     except KeyboardInterrupt:
-        outcome = Outcome(given.name, INTERRUPTED, 0.0, ("interrupted",))
+        outcome = report.cut() if report.file else report.outcome
     finally:
         hands.busy = False
     return Result(number, outcome.code, outcome.seconds, outcome.reasons, parts)
@@ -126,25 +127,6 @@ class Worker:
     def close(self) -> None:
         self.tasks.close()
         self.results.close()
-
-
-class _Held:
-    """Keeps an interrupt from tearing a message apart: it is raised when the message is whole."""
-
-    __slots__ = ("_before", "_seen")
-
-    def __enter__(self) -> None:
-        self._seen: list[int] = []
-        self._before = [(s, signal.signal(s, lambda n, _: self._seen.append(n))) for s in _SIGNALS]
-
-    def __exit__(self, *_: object) -> None:
-        for number, before in self._before:
-            signal.signal(number, before)
-        if self._seen:
-            signal.raise_signal(self._seen[0])
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Pool:
@@ -191,7 +173,7 @@ class Pool:
             process = self._context.Process(
                 target=_serve, args=(*self._given, task_end, result_end, others), daemon=True
             )
-            with _Held():
+            with Held():
                 process.start()
                 task_end.close()
                 result_end.close()
@@ -213,7 +195,7 @@ class Pool:
                 worker.began = monotonic()
             worker.open.extend(some)
             try:
-                with _Held():
+                with Held():
                     worker.tasks.send_bytes(b"".join(number.to_bytes(8, "little") for number in some))
             except OSError:
                 continue  # it is dead, as the end of its results will tell
@@ -246,7 +228,7 @@ class Pool:
     def _received(self, worker: Worker) -> Iterator[Result]:
         """Takes what a worker has answered; where it is dead, gives what there is to say of the file it had in hand."""
         try:
-            with _Held():
+            with Held():
                 while _has_message(worker.results):
                     result = Result.read(worker.results.recv_bytes())
                     worker.open.popleft()
@@ -264,7 +246,9 @@ class Pool:
         if worker.open:
             number = worker.open.popleft()
             self._again.extendleft(reversed(worker.open))
-            error = _too_late(self._limit) if late else _death(worker.process.exitcode)
+            status = worker.process.exitcode
+            late = late or (self._limit is not None and status == CODES["limit"][0])  # it ended itself
+            error = _too_late(self._limit) if late else _death(status)
             yield self._lost(number, error, monotonic() - worker.began)
         self._hire()
 

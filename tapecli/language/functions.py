@@ -79,13 +79,12 @@ def unknown_function(m: Machine, scope: Scope, name: str) -> TapeError:
             f"`{name}` draws random start values, and stands only in var statements",
             hint=f"var w[10] = {name}(0, 0.1)",
         )
+    from tapecli.syntax.habits import FUNCTIONS  # only an error needs them
+
     close = nearest(name, names(m, scope))
-    return m.error(
-        "name",
-        f"there is no function `{name}`",
-        label="unknown function",
-        hint=f"did you mean `{close}`?" if close else "`tapecli ops` lists the functions",
-    )
+    otherwise = f"did you mean `{close}`?" if close else "`tapecli ops` lists the functions"
+    hint = FUNCTIONS.get(name, otherwise)
+    return m.error("name", f"there is no function `{name}`", label="unknown function", hint=hint)
 
 
 def names(m: Machine, scope: Scope) -> list[str]:

@@ -67,8 +67,13 @@ def unknown_name(m: Machine, frame: Frame, name: str) -> TapeError | FollowUp:
     """The error for a name that nothing binds, with the nearest one that something does."""
     if name in m.lost:
         return FollowUp()
-    close = nearest(name, frame.scope.names())
-    if is_function(m, frame.scope, name):
+    from tapecli.syntax.habits import instead_of_binding  # only an error needs it
+
+    close, place = nearest(name, frame.scope.names()), m.graph.here
+    meant = None if place is None else instead_of_binding(place.source.text, place.end, name)
+    if meant:
+        hint = meant
+    elif is_function(m, frame.scope, name):
         hint = f"`{name}` is a function: write {name}(…)"
     elif close:
         hint = f"did you mean `{close}`?"

@@ -17,7 +17,7 @@ from tapecli.language.machine import Machine
 from tapecli.language.sweeps import full, joint
 from tapecli.language.values import Axis, Frame, Range, Scope, Swept, Tuple, length
 from tapecli.ops.linear import Index, reshape
-from tapecli.recur import Body, piece, steps
+from tapecli.recur import Body, Counter, piece, steps
 
 #: How often a body is built again because a state turns out to be larger than its start.
 TRIES = 4
@@ -26,8 +26,9 @@ TRIES = 4
 class Recurrence:
     """A recurrence whose body is being built: the placeholder of its index, and what the steps are handed."""
 
-    def __init__(self, m: Machine, values: range) -> None:
+    def __init__(self, m: Machine, index: str, values: range) -> None:
         self.values = np.arange(values.start, values.stop, values.step, dtype=np.float64)
+        self.counter = Counter(index, self.values)
         self.axis: Axis = m.axis(len(self.values))
         self.step = m.placeholder(())
         self.states: list[Node] = []
@@ -40,6 +41,7 @@ class Recurrence:
                 return placeholder
         placeholder = m.placeholder(every.shape[1:])
         self.streams[placeholder] = every
+        m.graph.streams[placeholder.index] = (every, self.counter)
         return placeholder
 
 
@@ -60,7 +62,7 @@ def recurrence(m: Machine, frame: Frame, operand: Any) -> Any:
     if len(span.values) == 0:
         return _grouped(states)
     for _ in range(TRIES):
-        loop = Recurrence(m, span.values)
+        loop = Recurrence(m, index, span.values)
         results = _body(m, frame, loop, names, states, index, body)
         larger = [_joined(m, name, s, r) for name, s, r in zip(names, states, results, strict=True)]
         if all(new is old for new, old in zip(larger, states, strict=True)):
@@ -137,7 +139,7 @@ def _run(m: Machine, loop: Recurrence, states: list[Any], results: list[Any], ev
         after = replay(outputs, env, carry[0].graph.literal, carry[0].graph)
         return after, after if every else []
 
-    body = Body(step, shapes, rows, [node.shape for node in constants])
+    body = Body(step, shapes, rows, [node.shape for node in constants], loop.counter)
     n = len(loop.values)
     table = [m.graph.literal(loop.values[:, None]), *(_flat(m, node, n) for node in loop.streams.values())]
     start = m.graph.add(TABLE["concat"], [_vector(m, node) for node in starts], {"axis": 0})

@@ -14,6 +14,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from math import prod
 from typing import Any, NamedTuple
 
@@ -70,6 +71,8 @@ def write(path: str, saved: Saved) -> None:
         os.replace(temporary, path)
         _sync_folder(os.path.dirname(os.path.abspath(path)))
     except OSError as error:
+        with suppress(OSError):
+            os.unlink(temporary)
         raise TapeError("file", f"the checkpoint {path} cannot be written: {_reason(error)}") from None
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tapecli import derive
 from tapecli.core import Array
 from tapecli.errors import TapeError
-from tapecli.graph import INPUT, LITERAL, Graph, Node, needed
-from tapecli.ops.arithmetic import select
+from tapecli.graph import INPUT, Graph, Node, needed
 from tapecli.problem import points
+from tapecli.problem.origins import Origin, origin, run
 from tapecli.problem.provenance import whereabouts
 from tapecli.problem.results import Derivatives, Evaluation
 
@@ -52,8 +52,8 @@ def _joined(errors: list[TapeError]) -> TapeError:
 def _of_value(problem: Problem, at: Mapping[str, Array], node: Node, what: str, value: Array) -> TapeError:
     leaves = problem.runner.leaves()
     given = dict(zip([leaf for _, leaf in leaves], problem.runner.arrays(leaves, at), strict=True))
-    env = _run([node], given, problem.dtype)
-    return _told(problem, f"{what} is {_kind(value)}", _culprit(node, env), env)
+    env = run([node], given, problem.dtype)
+    return _told(problem, f"{what} is {_kind(value)}", origin(node, env))
 
 
 def _of_derivative(problem: Problem, at: Mapping[str, Array], node: Node, result: Derivatives) -> TapeError:
@@ -71,65 +71,42 @@ def _of_derivative(problem: Problem, at: Mapping[str, Array], node: Node, result
         out if isinstance(out, Node) else graph.literal(out) for out in kind(lambda *xs: function(*xs)[0], wrt)(*inputs)
     ]
     given = dict(zip(inputs, problem.runner.arrays(leaves, at), strict=True))
-    env = _run(outputs, given, problem.dtype)
+    env = run(outputs, given, problem.dtype)
     found = []
     for i, output in enumerate(outputs[1:]):
         value = env[output.index]
         if not np.all(np.isfinite(value)):
             which = "derivative" if i < len(names) else "second derivative"
             name = names[i] if i < len(names) else names[(i - len(names)) % len(names)]
-            culprit = _culprit(output, env)
-            stage = _stage(culprit, outputs, len(names))
-            found.append(_told(problem, f"the {which} to `{name}` is {_kind(value)}", culprit, env, stage))
+            cause = origin(output, env)
+            stage = _stage(cause, outputs, len(names))
+            found.append(_told(problem, f"the {which} to `{name}` is {_kind(value)}", cause, stage))
     if found:
         return _joined(found)
     return TapeError("nonfinite", f"a derivative of `{result.of}` is not finite")
 
 
-def _run(outputs: Sequence[Node], given: Mapping[Node, Array], dtype: Any) -> dict[int, Array]:
-    """Every value on the way to `outputs`."""
-    env: dict[int, Any] = {node.index: value for node, value in given.items()}
-    with np.errstate(all="ignore"):
-        for node in needed(outputs):
-            if node.op is LITERAL:
-                env[node.index] = node.params["value"].astype(dtype)
-            elif node.op is not INPUT:
-                env[node.index] = np.asarray(node.op.kernel(*[env[arg.index] for arg in node.args], **node.params))
-    return env
+#: What an operation belongs to, by the order of the derivative.
+STAGES = ("in the value", "in the gradient", "in the second derivative")
 
 
-def _culprit(node: Node, env: dict[int, Array]) -> Node:
-    """Down from a node that is not finite to the first operation that made it so of finite arguments."""
-    while True:
-        args = list(node.args)
-        if node.op is select:
-            condition = env[args[0].index]
-            taken = [args[1]] if np.all(condition != 0) else [args[2]] if np.all(condition == 0) else args[1:]
-            args = taken
-        worse = [arg for arg in args if not np.all(np.isfinite(env[arg.index])) and arg.op is not LITERAL]
-        if not worse:
-            return node
-        node = worse[0]
-
-
-def _stage(culprit: Node, outputs: Sequence[Node], count: int) -> str:
+def _stage(cause: Origin, outputs: Sequence[Node], count: int) -> str:
     """Whether the operation belongs to the value, to the gradient or to the second derivative alone."""
-    if any(node is culprit for node in needed(outputs[:1])):
-        return "in the value"
-    if any(node is culprit for node in needed(outputs[: 1 + count])):
-        return "in the gradient"
-    return "in the second derivative"
+    ends = (1, 1 + count)
+    found = next((k for k, end in enumerate(ends) if any(n is cause.top for n in needed(outputs[:end]))), len(ends))
+    return STAGES[found if cause.order is None else min(found, cause.order)]
 
 
-def _told(problem: Problem, what: str, node: Node, env: dict[int, Array], stage: str = "") -> TapeError:
+def _told(problem: Problem, what: str, cause: Origin, stage: str = "") -> TapeError:
+    node, env = cause.node, cause.env
     text = node.place.text if node.place is not None else node.op.name
     value = env[node.index]
-    where = _first_entry(value)
-    at = "".join(f", {part}" for part in [*whereabouts(problem, node, where), stage] if part)
+    where = cause.entry
+    at = "".join(f", {part}" for part in [*whereabouts(problem, node, where, cause.steps), stage] if part)
     if node.op is INPUT:
         message = f"{what}: `{node.params['name']}` itself is {_kind(value)}{at}"
         return TapeError("nonfinite", message, place=node.place)
-    inputs = ", ".join(_entry(env[arg.index], value, where) for arg in node.args)
+    inputs = ", ".join([*(_entry(env[arg.index], value, where) for arg in node.args), *_settings(node)])
     which = f" (entry {where + 1})" if value.ndim else ""
     short = text if len(text) <= 40 else node.op.name
     return TapeError(
@@ -141,8 +118,9 @@ def _told(problem: Problem, what: str, node: Node, env: dict[int, Array], stage:
     )
 
 
-def _first_entry(value: Array) -> int:
-    return int(np.flatnonzero(~np.isfinite(value.reshape(-1)))[0])
+def _settings(node: Node) -> list[str]:
+    """The numbers that belong to an operation itself, such as an exponent."""
+    return [f"{name} {value:g}" for name, value in node.params.items() if isinstance(value, float)]
 
 
 def _entry(arg: Array, value: Array, where: int) -> str:

@@ -247,7 +247,9 @@ class Problem:
                 raise TapeError(
                     "name",
                     f"nothing in the formula is called `{name}`",
-                    hint=f"did you mean `{close}`?" if close else None,
+                    hint=f"did you mean `{close}`?"
+                    if close
+                    else f"there is {', '.join(list(self.formula.names)[:10])}",
                 )
         return list(dict.fromkeys(asked))
 

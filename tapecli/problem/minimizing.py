@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tapecli.core import Array
-from tapecli.errors import TapeError
+from tapecli.errors import Place, TapeError
 from tapecli.optimize import loop, methods
 from tapecli.optimize.batches import MiniBatches
 from tapecli.optimize.evidence import Evidence, judge, judge_constrained
@@ -22,6 +23,7 @@ from tapecli.problem.runs import PLAIN, RunOptions
 from tapecli.problem.targets import Setting, target_of
 
 if TYPE_CHECKING:
+    from tapecli.language.formula import Goal
     from tapecli.problem.facade import Problem
 
 __all__ = ["Run", "minimize", "run_of", "target_of"]
@@ -141,10 +143,11 @@ def run_of(
     given = {**_from_file(method, goal), **options}
     chosen: Method
     why: str | None
-    if runs.batched(goal, how) is not None and (method or goal.method or "auto").lower() == "auto":
-        chosen, why = runs.for_batches(given)
-    else:
-        chosen, why = _method(problem, at, target, method, given)
+    with _placed(goal, method is None and not options):
+        if runs.batched(goal, how) is not None and (method or goal.method or "auto").lower() == "auto":
+            chosen, why = runs.for_batches(given)
+        else:
+            chosen, why = _method(problem, at, target, method, given)
     methods.check(chosen, target)
     limits = _limits(goal.settings, steps, tol, timeout, STEPS if methods.is_first_order(chosen.name) else OTHERS)
     chosen, limits = runs.prepared(problem, at, goal, chosen, limits, how, steps is not None)
@@ -183,6 +186,19 @@ def _evidence(target: Target, end: State, point: Sequence[Array], tol: float | N
     if target.constraints is not None:
         return judge_constrained(target, x, np.asarray(end.memory["multipliers"]))
     return judge(target, x, ASKED) if tol is not None else judge(target, x)
+
+
+@contextmanager
+def _placed(goal: Goal, in_file: bool) -> Iterator[None]:
+    """What is wrong with a method and its options is told at `using`, where the file alone names them."""
+    try:
+        yield
+    except TapeError as error:
+        if error.place is None and in_file and goal.method is not None:
+            source, start, end = goal.place.source, goal.place.start, goal.place.end
+            at = source.text.rfind("using", start, end)
+            error.place = Place(source, max(start, at), end)
+        raise
 
 
 def _from_file(method: str | None, goal: Any) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tapecli.core import Shape
 from tapecli.graph import INPUT, Node
 from tapecli.language.values import labels
+from tapecli.recur import Counter
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 FAR = 10_000
 
 
-def whereabouts(problem: Problem, node: Node, entry: int) -> list[str]:
-    """`i = 3` and `row 17 of runs.csv (line 19)`, as far as they apply to an entry of a node."""
+def whereabouts(problem: Problem, node: Node, entry: int, steps: Mapping[Counter, float]) -> list[str]:
+    """`at i = 3, k = 7` and `row 17 of runs.csv (line 19)`, as far as they apply to an entry of a node. `steps` are the
+    numbers of the indices of recurrences."""
     twin = _twin(problem, node)
-    if twin is None:
-        return []
-    position = np.unravel_index(entry, twin.shape) if twin.shape else ()
     found: dict[str, float] = {}
-    for axis, point in zip(twin.graph.sweeps.get(twin.index, ()), position, strict=False):
-        found |= labels(axis, int(point))
+    rows: dict[str, None] = {}
+    if twin is not None:
+        position = tuple(int(p) for p in np.unravel_index(entry, twin.shape)) if twin.shape else ()
+        for axis, point in zip(twin.graph.sweeps.get(twin.index, ()), position, strict=False):
+            found |= labels(axis, point)
+        rows = dict.fromkeys(_rows(problem, twin, position, steps))
+    found |= {counter.name: number for counter, number in steps.items()}
     said = [f"at {', '.join(f'{name} = {number:g}' for name, number in found.items())}"] if found else []
-    rows = dict.fromkeys(_rows(problem, twin, tuple(int(p) for p in position)))
     return [*said, *rows]
 
 
@@ -45,28 +47,34 @@ def _twin(problem: Problem, node: Node) -> Node | None:
     return None
 
 
-def _rows(problem: Problem, node: Node, position: tuple[int, ...]) -> Iterator[str]:
+def _rows(problem: Problem, node: Node, position: tuple[int, ...], steps: Mapping[Counter, float]) -> Iterator[str]:
     """The rows of data that an entry is made of, through operations that keep entries apart."""
     columns = {e.node.index: e.name for e in problem.formula.inputs.values() if e.kind == "data"}
     waiting, seen = [(node, position)], 0
     while waiting and seen < FAR:
         seen += 1
         node, position = waiting.pop()
+        if node.index in node.graph.streams:  # a row of an array, handed to the step of a recurrence
+            every, counter = node.graph.streams[node.index]
+            if counter in steps:
+                waiting.append((every, (int(np.flatnonzero(counter.numbers == steps[counter])[0]), *position)))
+            continue
         if node.op is INPUT:
             if node.index in columns and position:
                 told = problem.row_of(columns[node.index], position[0])
                 if told:
                     yield told
             continue
-        for arg in node.args:
-            before = _before(node, arg.shape, position)
-            if before is not None:
-                waiting.append((arg, before))
+        for k, arg in enumerate(node.args):
+            inner = before(node, k, position)
+            if inner is not None:
+                waiting.append((arg, inner))
 
 
-def _before(node: Node, shape: Shape, position: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The position in an argument that an entry of the result comes from, or None where entries are put together."""
-    name, params = node.op.name, node.params
+def before(node: Node, number: int, position: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The position in an argument that an entry of the result comes from, or None where entries are put together, and
+    where the entry comes from another argument."""
+    name, params, shape = node.op.name, node.params, node.args[number].shape
     if node.op.kind == "elementwise" or name == "broadcast":
         tail = position[len(position) - len(shape) :] if shape else ()
         return tuple(0 if n == 1 else p for n, p in zip(shape, tail, strict=True))
@@ -78,6 +86,10 @@ def _before(node: Node, shape: Shape, position: tuple[int, ...]) -> tuple[int, .
     if name == "take":
         k = params["axis"]
         return (*position[:k], int(np.asarray(params["index"].array)[position[k]]), *position[k + 1 :])
+    if name == "concat":
+        k = params["axis"]
+        at = position[k] - sum(arg.shape[k] for arg in node.args[:number])
+        return (*position[:k], at, *position[k + 1 :]) if 0 <= at < shape[k] else None
     if name == "transpose":
         found = [0] * len(shape)
         for place, axis in zip(position, params["axes"], strict=True):

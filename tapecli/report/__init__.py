@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapecli.errors import TapeError
 from tapecli.report.tally import Outcome, Tally
-from tapecli.report.text import clean, guard
+from tapecli.report.text import clean, count, guard
 
 if TYPE_CHECKING:
     from tapecli.problem import Problem
@@ -71,7 +71,10 @@ class Report:
         self.err = err
         self.files = files
         self.many = files > 1
+        #: the file that is being told about, or "" between two of them
         self.file = ""
+        #: why files were left out, where some were
+        self.stopped: str | None = None
         self.tally = Tally(files)
         self.outcome = Outcome("", 0, 0.0, ())
         self._code = 0
@@ -111,7 +114,24 @@ class Report:
             self._fragment(self._written(self._document, seconds))
         self._count(Outcome(self.file, self._code, seconds, reasons))
         self.out.flush()
+        self.file = ""
         return self._code
+
+    def cut(self) -> Outcome:
+        """A signal ended the work on a file: what is left of it is told where there is a document."""
+        outcome = Outcome(self.file, INTERRUPTED, 0.0, ("interrupted",))
+        if self._document is not None:
+            self._code = INTERRUPTED
+            self._fragment(self._written(self._document, 0.0))
+        return outcome
+
+    def interrupt(self, status: int) -> None:
+        """A signal ended the run: the file in hand is told about, and the run ends with `status`."""
+        self.stopped = "interrupted"
+        if self.file:
+            self._count(self.cut())
+            self.file = ""
+        self.tally.worst = max(self.tally.worst, status)
 
     def _count(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -126,16 +146,21 @@ class Report:
         errors = [fault for fault in self._faults if fault.severity == "error"]
         if not self._cases or (errors and not any(case.faults for case in self._cases)):
             failed = "failed" if self._code == 1 else "error"
-            self._cases.append(Case(self.style.command, failed if self._code else "passed", errors))
+            said = "interrupted" if self._code >= INTERRUPTED else ""
+            self._cases.append(Case(self.style.command, failed if self._code else "passed", errors, said))
         number = self.first + self.tally.done
         return document.fragment(self.style.command, self.file, number, self._cases, self._faults, seconds)
 
     def _fragment(self, text: str) -> None:
         if text and self._document is not None:
+            from tapecli.report.output import Held
+
             if self.batch is not None:
                 self.batch.clear(False)
-            self.out.write((self._document.joint if self._joined else "") + text)
-            self._joined = True
+            with Held():
+                self.out.write((self._document.joint if self._joined else "") + text)
+                self._joined = True
+                self.out.flush()
 
     def begin_document(self) -> None:
         """What stands before the first file."""
@@ -169,11 +194,22 @@ class Report:
     def finish(self) -> None:
         """The last word, where there were several files."""
         if self._document is not None:
-            self.out.write(self._document.tail(self.status()))
+            command, early = self.style.command, self._early()
+            last = self._document.last(command, self.tally.done, self.status(), early) if early else ""
+            self._fragment(last)
+            self.out.write(self._document.tail(self.status(), early))
         if self.batch is not None:
             self.batch.close()
         if self.many and not self.style.quiet and self.tally.done and (self.batch is not None or not self.style.json):
-            self.tell("\n".join(self.tally.lines(self.style.color_err)) + "\n")
+            self.tell("\n".join(self.tally.lines(self.style.color_err, self.stopped)) + "\n")
+
+    def _early(self) -> str | None:
+        """Why a run ended before its last file, for a document."""
+        if self.stopped is None:
+            return None
+        left = self.tally.total - self.tally.done
+        said = f": {left:,} of {count(self.tally.total, 'file')} left out" if left else ""
+        return f"the run ended early ({self.stopped}){said}"
 
     def failed(self) -> bool:
         """Whether the file that is being told about has failed so far."""
@@ -275,7 +311,16 @@ class Report:
 
         if not m.exact:
             what = "the pattern was too large to be kept exactly, so some entries that are listed may always be 0"
-            self.fault(Fault("warning", "sparse", what, None, None, None))
+            self.warn(
+                Fault(
+                    "warning",
+                    "sparse",
+                    what,
+                    None,
+                    None,
+                    "pick the entries before a running sum or product, not after it",
+                )
+            )
         fields = records.of_coordinates(kind, r, m, sparse.as_dict(m)) if self.style.json else {}
         self._result(fields, lambda: sparse.matrix_market(m).splitlines(), r, row, blame)
 
@@ -322,8 +367,20 @@ class Report:
             else:
                 self.plot.write(problem, r, self.file)
         except TapeError as error:
-            self._code = max(self._code, error.exit_code)
-            self._tell_error(error)
+            self._beside(error)
+
+    def settle(self) -> None:
+        """The log of the run, where one is asked for, is written as far as it goes."""
+        if self.log is not None:
+            try:
+                self.log.settle()
+            except TapeError as error:
+                self._beside(error)
+
+    def _beside(self, error: TapeError) -> None:
+        """The result has been told, but not all that was to be written with it could be."""
+        self._code = max(self._code, error.exit_code)
+        self._tell_error(error)
 
     def check(self, r: Check, row: int | None, update: Update | None = None) -> None:
         from tapecli.report import records, shown, verdicts

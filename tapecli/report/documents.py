@@ -9,6 +9,7 @@ of them asks for. SARIF is version 2.1.0 of OASIS; columns count code points, as
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,6 +18,7 @@ from urllib.parse import quote
 
 from tapecli import __version__
 from tapecli.errors import CODES
+from tapecli.report import INTERRUPTED
 from tapecli.report.encode import Encoder
 from tapecli.report.faults import Fault, concise
 from tapecli.report.text import clean_lines
@@ -32,6 +34,12 @@ FOUND = {
 }
 
 
+#: the rules of SARIF: everything that can be found
+RULES = {code: said for code, (_, said) in CODES.items()} | FOUND
+#: the place of each among them
+INDEX = {code: k for k, code in enumerate(RULES)}
+
+
 class Document(Protocol):
     """A format. `joint` stands between two fragments."""
 
@@ -43,7 +51,10 @@ class Document(Protocol):
         self, command: str, file: str, number: int, cases: Sequence[Case], faults: Sequence[Fault], seconds: float
     ) -> str: ...
 
-    def tail(self, status: int) -> str: ...
+    def last(self, command: str, number: int, status: int, early: str) -> str:
+        """The fragment that says why a run ended before its last file."""
+
+    def tail(self, status: int, early: str | None) -> str: ...
 
 
 class Junit:
@@ -57,11 +68,20 @@ class Junit:
     def fragment(
         self, command: str, file: str, number: int, cases: Sequence[Case], faults: Sequence[Fault], seconds: float
     ) -> str:
+        told = [fault for fault in faults if fault.severity != "error"]
+        said = "".join(concise(fault, file) + "\n" for fault in told)
+        return self._suite(command, file, number, cases, said, seconds)
+
+    def last(self, command: str, number: int, status: int, early: str) -> str:
+        case = Case("the run", "error" if status >= INTERRUPTED else "skipped", said=early)
+        return self._suite(command, f"tapecli {command}", number, [case], "", 0.0)
+
+    def _suite(self, command: str, name: str, number: int, cases: Sequence[Case], said: str, seconds: float) -> str:
         def count(status: str) -> int:
             return sum(case.status == status for case in cases)
 
         head = {
-            "name": file,
+            "name": name,
             "package": f"tapecli.{command}",
             "id": number,
             "timestamp": datetime.now().replace(microsecond=0).isoformat(),
@@ -72,11 +92,9 @@ class Junit:
             "skipped": count("skipped"),
             "time": f"{seconds:.6f}",
         }
-        told = [fault for fault in faults if fault.severity != "error"]
-        said = "".join(concise(fault, file) + "\n" for fault in told)
         lines = [f"  <testsuite{_attributes(head)}>", "    <properties/>"]
         for case in cases:
-            lines += self._case(case, file, seconds / len(cases))
+            lines += self._case(case, name, seconds / len(cases))
         err = f"<system-err>{_escaped(said, attribute=False)}</system-err>" if said else "<system-err/>"
         return "\n".join([*lines, "    <system-out/>", f"    {err}", "  </testsuite>"])
 
@@ -87,7 +105,9 @@ class Junit:
         lines = [f"    <testcase{head}>"]
         if case.status == "skipped":
             lines.append(f"      <skipped{_attributes({'message': case.said})}/>")
-        elif case.faults:
+        elif not case.faults:
+            lines.append(f"      <error{_attributes({'message': case.said, 'type': 'interrupted'})}/>")
+        else:
             tag = "failure" if case.status == "failed" else "error"
             first = case.faults[0]
             text = "\n".join(_told(fault, file) for fault in case.faults)
@@ -95,7 +115,7 @@ class Junit:
             lines.append(f"      <{tag}{what}>{_escaped(text, attribute=False)}</{tag}>")
         return [*lines, "    </testcase>"]
 
-    def tail(self, status: int) -> str:
+    def tail(self, status: int, early: str | None) -> str:
         return "\n</testsuites>\n"
 
 
@@ -121,8 +141,7 @@ class Sarif:
     joint = ",\n"
 
     def head(self, command: str) -> str:
-        texts = {code: said for code, (_, said) in CODES.items()} | FOUND
-        rules = [{"id": code, "shortDescription": {"text": said}} for code, said in texts.items()]
+        rules = [{"id": code, "shortDescription": {"text": said}} for code, said in RULES.items()]
         driver = _json({"name": "tapecli", "version": __version__, "semanticVersion": __version__, "rules": rules})
         return (
             '{"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [{'
@@ -137,7 +156,12 @@ class Sarif:
     def _result(self, fault: Fault, file: str) -> dict[str, Any]:
         text = clean_lines(fault.said) + (f"\n{clean_lines(fault.hint)}" if fault.hint else "")
         level = "error" if fault.severity == "error" else "warning"
-        result: dict[str, Any] = {"ruleId": fault.code, "level": level, "message": {"text": text}}
+        result: dict[str, Any] = {
+            "ruleId": fault.code,
+            "ruleIndex": INDEX[fault.code],
+            "level": level,
+            "message": {"text": text},
+        }
         place = fault.place
         name = place.source.name if place is not None else file
         if name and not (name.startswith("<") and name.endswith(">")):
@@ -148,8 +172,15 @@ class Sarif:
             result["locations"] = [{"physicalLocation": physical}]
         return result
 
-    def tail(self, status: int) -> str:
-        done = _json({"executionSuccessful": status < 2, "exitCode": status})
+    def last(self, command: str, number: int, status: int, early: str) -> str:
+        return ""  # the invocation says it
+
+    def tail(self, status: int, early: str | None) -> str:
+        invocation: dict[str, Any] = {"executionSuccessful": status < 2, "exitCode": status}
+        if early is not None:
+            level = "error" if status >= INTERRUPTED else "warning"
+            invocation["toolExecutionNotifications"] = [{"level": level, "message": {"text": early}}]
+        done = _json(invocation)
         return f'\n], "invocations": [{done}]}}]}}\n'
 
 
@@ -159,7 +190,7 @@ def _json(x: dict[str, Any]) -> str:
 
 def _uri(path: str) -> str:
     """A path as the reference that SARIF wants: relative to the folder of the run, or absolute."""
-    path = path.replace("\\", "/") if "\\" in path and "/" not in path else path
+    path = path.replace("\\", "/") if os.sep == "\\" else path  # elsewhere it is a letter of a name like others
     found = quote(path.encode("utf-8", "surrogateescape"), safe="/")
     return "file://" + found if path.startswith("/") else found.removeprefix("./")
 

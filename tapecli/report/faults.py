@@ -39,6 +39,11 @@ class Fault:
         self.notes = tuple(notes)
 
     @property
+    def head(self) -> str:
+        """What it is, with the code that `tapecli explain` takes: `error[shape]`."""
+        return f"{self.severity}[{self.code}]"
+
+    @property
     def said(self) -> str:
         """The message with its notes, in one sentence."""
         return self.message + (": " if self.notes else "") + ", ".join(f"{name} {text}" for name, text in self.notes)
@@ -73,7 +78,7 @@ def concise(fault: Fault, file: str) -> str:
     """One line: place, code and message."""
     place = fault.place
     where = f"{clean(place.source.name)}:{place.line}:{place.column}: " if place else f"{clean(file)}: " if file else ""
-    code = fault.code if fault.severity == "error" else fault.severity
+    code = fault.code if fault.severity == "error" else fault.head
     return f"{where}{code}: {clean(fault.said)}"
 
 
@@ -101,8 +106,7 @@ def _full(fault: Fault, file: str, color: bool) -> str:
     def paint(text: str, style: str) -> str:
         return f"{_STYLES[style]}{text}\x1b[0m" if color else text
 
-    name = f"{fault.severity}[{fault.code}]" if fault.severity == "error" else fault.severity
-    lines = [paint(name, fault.severity) + paint(f": {clean_lines(fault.message)}", "bold")]
+    lines = [paint(fault.head, fault.severity) + paint(f": {clean_lines(fault.message)}", "bold")]
     place = fault.place
     indent = "   "
     if place is not None:

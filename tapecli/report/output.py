@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, Protocol, TextIO
+from typing import IO, Any, Literal, Protocol, TextIO
 
 from tapecli.errors import TapeError
 
@@ -22,7 +21,9 @@ class Sink(Protocol):
 
 
 class Unwritable(OSError):
-    """Results could not be written: a full disk, say. It is no fault of a formula."""
+    """Results could not be written: a full disk, say. It is no fault of a formula. `path` is that of a file."""
+
+    path: str | None = None
 
 
 class Stream:
@@ -46,15 +47,35 @@ class Stream:
                 stream.flush()
 
 
+class Written:
+    """A file as a sink, by its path."""
+
+    __slots__ = ("path", "stream")
+
+    def __init__(self, path: str, stream: TextIO) -> None:
+        self.path = path
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        with told(self.path):
+            self.stream.write(text)
+
+    def flush(self) -> None:
+        with told(self.path):
+            self.stream.flush()
+
+
 @contextmanager
-def told() -> Iterator[None]:
+def told(path: str | None = None) -> Iterator[None]:
     """An error of writing as one that is told from errors of reading. A closed pipe stays what it is."""
     try:
         yield
-    except BrokenPipeError:
+    except (BrokenPipeError, Unwritable):
         raise
     except OSError as error:
-        raise Unwritable(*error.args) from None
+        unwritable = Unwritable(*error.args)
+        unwritable.path = path
+        raise unwritable from None
 
 
 def trouble(path: str, what: str, error: OSError) -> TapeError:
@@ -68,20 +89,41 @@ def exists(path: str) -> TapeError:
 
 def open_log(path: str, force: bool, append: bool = False) -> TextIO:
     """A file that grows as lines come in, for logs."""
+    return _opened(path, "a" if append else "w" if force or special(path) else "x", path)
+
+
+def open_beside(path: str) -> tuple[TextIO, str]:
+    """A file that is to take the place of `path` once there is something in it, and the name it has until then."""
+    final = os.path.realpath(path)
+    temporary = _beside(final)
+    _open.append(temporary)  # first: a signal may come at any moment
+    return _opened(temporary, "x", path), temporary
+
+
+def put_in_place(temporary: str, path: str) -> None:
+    """Such a file gets its name; it is still open, and grows."""
+    final = os.path.realpath(path)
+    with suppress(OSError):
+        os.chmod(temporary, stat.S_IMODE(os.stat(final).st_mode))
+    os.replace(temporary, final)
+    _open.remove(temporary)
+
+
+def _beside(final: str) -> str:
+    return os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.{os.getpid()}.tmp")
+
+
+def _opened(name: str, mode: Literal["a", "w", "x"], path: str) -> TextIO:
     try:
-        return open(
-            path,
-            "a" if append else "w" if force or _special(path) else "x",
-            encoding="utf-8",
-            errors="backslashreplace",
-        )
+        stream = open(name, mode, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     except FileExistsError:
         raise exists(path) from None
     except OSError as error:
         raise trouble(path, "written", error) from None
+    return stream
 
 
-def _special(path: str) -> bool:
+def special(path: str) -> bool:
     """Whether it is a terminal, a pipe or a device, which a file cannot take the place of."""
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)
@@ -97,54 +139,74 @@ def opened(path: str | None, force: bool) -> Iterator[Sink]:
         return
     if os.path.isdir(path):
         raise TapeError("file", f"{path} cannot be written: it is a folder")
-    if _special(path):
-        with open_log(path, force) as stream:
-            yield stream
+    if special(path):
+        with told(path), open_log(path, force) as stream:
+            yield Written(path, stream)
         return
     final = os.path.realpath(path)
     if not force and os.path.lexists(final):
         raise exists(path)
-    temporary = os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.{os.getpid()}.tmp")
+    temporary = _beside(final)
     _open.append(temporary)  # first: a signal may come at any moment
     try:
         try:
             stream = open(temporary, "x", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
         except OSError as error:
             raise trouble(path, "written", error) from None
-        with told_of(path), stream:
-            yield stream
+        with told(path), stream:
+            _whole.append(lambda: _finish(stream, temporary, final, path, force))
+            yield Written(path, stream)
             _finish(stream, temporary, final, path, force)
     finally:
         abandon()
 
 
-#: The file that is being written, under the name it has until it is whole.
+#: The file that is being written, under the name it has until it is whole, and what makes it so.
 _open: list[str] = []
+_whole: list[Callable[[], None]] = []
+
+
+def complete() -> None:
+    """Gives the file that is being written its name, before the process ends from another thread."""
+    while _whole:
+        _whole.pop()()
 
 
 def abandon() -> None:
     """Removes what was not written to its end."""
+    _whole.clear()
     while _open:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # it may not have come to be, or its folder is gone
             os.unlink(_open[-1])
         _open.pop()
 
 
-@contextmanager
-def told_of(path: str) -> Iterator[None]:
-    """A full disk, told with the name of the file."""
-    try:
-        yield
-    except Unwritable:
-        raise
-    except OSError as error:
-        if error.errno in FULL:
-            raise trouble(path, "written", error) from None
-        raise
+class Held:
+    """Keeps an interrupt from tearing something apart: it is raised when that is whole, the second one at once."""
 
+    __slots__ = ("_before", "_seen")
 
-#: What the system says when there is no room for more.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+    def __enter__(self) -> None:
+        import signal
+        import threading
+
+        self._seen: list[int] = []
+        self._before: list[tuple[int, Any]] = []
+        if threading.current_thread() is threading.main_thread():  # no other thread hears signals
+            self._before = [(n, signal.signal(n, self._hear)) for n in (signal.SIGINT, signal.SIGTERM)]
+
+    def _hear(self, number: int, frame: object) -> None:
+        self._seen.append(number)
+        if len(self._seen) > 1:
+            raise KeyboardInterrupt
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        for number, before in self._before:
+            signal.signal(number, before)
+        if self._seen:
+            signal.raise_signal(self._seen[0])
 
 
 def refuse_inputs(path: str | None, inputs: Iterable[str | None]) -> None:
@@ -171,7 +233,7 @@ def _refuse_data(final: str, path: str) -> None:
 
 def write_whole(path: str, content: bytes, force: bool) -> None:
     """A file with this content, which appears whole or not at all."""
-    if _special(path):
+    if special(path):
         try:
             with open(path, "wb") as stream:
                 stream.write(content)
@@ -179,7 +241,7 @@ def write_whole(path: str, content: bytes, force: bool) -> None:
             raise trouble(path, "written", error) from None
         return
     final = os.path.realpath(path)
-    temporary = os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.{os.getpid()}.tmp")
+    temporary = _beside(final)
     try:
         with open(temporary, "xb") as stream:
             stream.write(content)
@@ -194,7 +256,7 @@ def write_whole(path: str, content: bytes, force: bool) -> None:
 def replaced(path: str, content: bytes) -> None:
     """Gives a file other content, at once: who reads it sees the old or the new, and its rights stay."""
     final = os.path.realpath(path)
-    temporary = os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.{os.getpid()}.tmp")
+    temporary = _beside(final)
     try:
         with open(temporary, "xb") as stream:
             stream.write(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tapecli.errors import Place, TapeError, nearest
+from tapecli.syntax import habits
 from tapecli.syntax.tables import Failure, Tables
 
 if TYPE_CHECKING:
@@ -37,23 +38,6 @@ _BEGINS_OPERAND = frozenset({"NUMBER", "NAME", "STRING", "WHERE", "TRUE", "FALSE
 _SPELLED = {"NAME": "a name", "NUMBER": "a number", "STRING": 'a text in quotes `"…"`', "RELATION": "a comparison"}
 _STARTERS = ("var", "const", "data", "minimize", "maximize", "fit", "subject", "point", "expect")
 _INNER_WORDS = frozenset({"for", "if", "then", "else", "and", "or", "not"})
-#: Words of other languages, and what stands for them here.
-_BORROWED = {
-    "let": "`y = …`",
-    "set": "`y = …`",
-    "def": "`f(x) = …`",
-    "function": "`f(x) = …`",
-    "print": "the expression alone",
-    "return": "the expression alone",
-    "param": "`const a = 1`",
-    "parameter": "`const a = 1`",
-    "constant": "`const a = 1`",
-    "variable": "`var x = 0`",
-    "assert": "`expect a == b`",
-    "constraint": "`subject to g(x) <= 0`",
-    "import": '`data t from "file.csv"`',
-    "elif": "`else if`",
-}
 
 
 class Found:
@@ -99,7 +83,7 @@ def complaint(failure: Failure, lexer: Lexer, tables: Tables) -> TapeError:
         missing = f"write the `{CLOSERS[bracket[0]]}` that is missing"
         return TapeError("syntax", f"`{bracket[0]}` is never closed", place=place, hint=missing, label="opened here")
     found = Found(failure, lexer, tables)
-    for look in (_reserved, _side_by_side, _equals, _strange_sign, _strange_word):
+    for look in (_reserved, habits.habit, _side_by_side, _equals, _strange_sign, _strange_word):
         answer = look(found)
         if answer is not None:
             message, (_, start, end, _), hint = answer
@@ -152,11 +136,11 @@ def _side_by_side(found: Found) -> Answer | None:
         return "a file's name stands in quotes", token, 'write `data t, y from "file.csv"`'
     if kind not in _BEGINS_OPERAND or kind_before not in _ENDS_OPERAND or "STAR" not in found.expected:
         return None
-    if at in _BORROWED:
-        return f"`{at}` is no word of the language", token, f"write {_BORROWED[at]}"
+    if at in habits.WORDS:
+        return f"`{at}` is no word of the language", token, f"write {habits.WORDS[at]}"
     if kind_before == "NAME" and found.is_second:
         word = nearest(before, _STARTERS)
-        better = _BORROWED.get(before.lower()) or (word and f"`{word}`")
+        better = habits.WORDS.get(before.lower()) or (word and f"`{word}`")
         if better:
             return f"no statement begins with `{before}`", previous, f"write {better}"
     if kind == "NAME" and "USING" in found.expected and found.text[token[2] :].lstrip()[:1] == "=":
@@ -216,8 +200,6 @@ def _strange_sign(found: Found) -> Answer | None:
         hint = "several values stand in parentheses: `(a, b)`"
     elif at == "(" and {"IN", "EQUAL"} <= expected:
         hint = "a function is bound without `var` and `const`: `f(t) = …`"
-    elif at == "(" and found.before == "in" and expected == {"LSQB"}:
-        hint = "bounds stand in square brackets: `in [0, 10]`"
     elif at == ")" and "COMMA" in expected and "RPAR" not in expected:
         hint = "`where` takes three values: `where(condition, a, b)`"
     elif at == "]" and "COMMA" in expected and "RSQB" not in expected:

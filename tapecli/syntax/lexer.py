@@ -255,7 +255,10 @@ class Lexer:
             return self._refused(start, _ADVICE.get(char))
         if self.text[start : start + 2] in ("&&", "||"):
             place = Place(self.source, start, start + 2)
-        return TapeError("syntax", f"`{place.text}` is no sign of the language", place=place, hint=_ADVICE.get(char))
+        hint = _ADVICE.get(char)
+        if char == "." and self.text[start - 1 : start].isalpha() and self.text[start + 1 : start + 2].isalpha():
+            hint = "functions stand alone, without a module or an object: `sin(x)`, `len(x)`"
+        return TapeError("syntax", f"`{place.text}` is no sign of the language", place=place, hint=hint)
 
     def _refused(self, offset: int, hint: str | None) -> TapeError:
         """The error of a character that is named, since it may look like another or like nothing."""

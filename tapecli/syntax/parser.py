@@ -185,7 +185,8 @@ class _Actions(Writer):
     def recurrence(self, name: Token, _: Token, states: list[Any], *rest: Any) -> Span:
         _, clause, _, value, closing = rest
         if name[3] not in ("fold", "scan"):
-            self.fail(f"`{name[3]}` is no recurrence", name[1], name[2], "only `fold` and `scan` have a `:`")
+            hint = "only `fold` and `scan` have a `:`; a range is written `1..n`"
+            self.fail(f"`{name[3]}` is no recurrence", name[1], name[2], hint)
         for key, start in states:
             if key is None:
                 hint = f"write `{name[3]}(x = x0 for {clause.index} in 1..n: …)`"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as Tree
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import pytest
 
 from tapecli.cli import run
+
+from .schemas import junit, sarif
 
 FORMULA = "var x = 3\ny = x^2\nexpect y == 9\nexpect y == 8\nexpect x < 2\nminimize y\n"
 
@@ -28,52 +33,16 @@ def written(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
     return code, capsys.readouterr().out
 
 
-#: element -> attributes that both schemas know and one asks for; and those that both know
-ASKED = {
-    "testsuites": set(),
-    "testsuite": {"name", "package", "id", "timestamp", "hostname", "tests", "failures", "errors", "time"},
-    "testcase": {"name", "classname", "time"},
-    "failure": {"type"},
-    "error": {"type"},
-    "skipped": set(),
-    "properties": set(),
-    "system-out": set(),
-    "system-err": set(),
-}
-KNOWN = {"testsuite": {"skipped"}, "failure": {"message"}, "error": {"message"}, "skipped": {"message"}}
-
-
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_junit_keeps_to_the_schemas(folder: Path, capsys: pytest.CaptureFixture[str], jobs: str) -> None:
     if jobs == "2":
-        import subprocess
-        import sys
-
         argv = [sys.executable, "-m", "tapecli", "check", ".", "--format", "junit", "--jobs", "2"]
         done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
         code, text = done.returncode, done.stdout
     else:
         code, text = written(capsys, "check", ".", "--format", "junit")
     assert code == 1
-    assert text.startswith('<?xml version="1.0" encoding="UTF-8"?>\n')
-    root = Tree.fromstring(text.encode())
-    assert root.tag == "testsuites"
-    for element in root.iter():
-        have = set(element.attrib)
-        assert ASKED[element.tag] <= have <= ASKED[element.tag] | KNOWN.get(element.tag, set()), element.tag
-    suites = list(root)
-    assert [suite.get("id") for suite in suites] == ["0", "1", "2"]
-    for suite in suites:
-        tags = [child.tag for child in suite]
-        assert tags[0] == "properties"
-        assert tags[-2:] == ["system-out", "system-err"]
-        assert set(tags[1:-2]) == {"testcase"}
-        cases = suite.findall("testcase")
-        assert int(suite.get("tests", "")) == len(cases)
-        for kind, attribute in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
-            assert int(suite.get(attribute, "")) == sum(case.find(kind) is not None for case in cases)
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.get("timestamp", ""))
-        float(suite.get("time", ""))
+    suites = junit(text)
     a, b, c = suites
     assert (a.get("tests"), a.get("failures")) == ("5", "2")
     assert [case.get("name") for case in a.findall("testcase")][:2] == ["line 3: y == 9", "line 4: y == 8"]
@@ -89,26 +58,9 @@ def test_junit_keeps_to_the_schemas(folder: Path, capsys: pytest.CaptureFixture[
 def test_sarif_has_what_the_schema_asks_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, text = written(capsys, "check", ".", "-e", "z", "--format", "sarif")
     assert code == 1
-    log = json.loads(text)
-    assert log["version"] == "2.1.0"
-    (one,) = log["runs"]
-    driver = one["tool"]["driver"]
-    assert driver["name"] == "tapecli"
-    rules = {rule["id"] for rule in driver["rules"]}
-    assert len(rules) == len(driver["rules"])
-    assert all(rule["shortDescription"]["text"] for rule in driver["rules"])
-    assert one["columnKind"] == "unicodeCodePoints"
+    one = sarif(text)
+    assert one["tool"]["driver"]["name"] == "tapecli"
     assert one["invocations"] == [{"executionSuccessful": True, "exitCode": 1}]
-    for result in one["results"]:
-        assert result["message"]["text"]
-        assert result["level"] in ("error", "warning", "note", "none")
-        assert result["ruleId"] in rules
-        for location in result.get("locations", ()):
-            physical = location["physicalLocation"]
-            assert re.fullmatch(r"[A-Za-z0-9%/._-]+", physical["artifactLocation"]["uri"])
-            region = physical["region"]
-            assert region["startLine"] >= 1
-            assert region["endColumn"] > region["startColumn"] >= 1
     found = [(r["ruleId"], r["level"], len(r.get("locations", ()))) for r in one["results"]]
     assert found[:2] == [("expect", "error", 1), ("expect", "error", 1)]
     assert ("value", "warning", 1) in found
@@ -145,3 +97,74 @@ def test_what_cannot_be_judged_is_skipped(folder: Path, capsys: pytest.CaptureFi
         code, text = written(capsys, "check", "n.tape", "--format", "junit")
         assert Tree.fromstring(text.encode())[0].get("skipped") == str(found["undecided"])
     assert code in (0, 1)
+
+
+#: Names of files that stand for something in XML, in URIs, on a terminal or in a log.
+NAMES = [
+    b"a]]>b--c.tape", b"<!-- &amp; \"'.tape", b"bad\xff\xfe.tape", b"c:colon.tape", b"ctl\x01\x1b[31m\n::error::.tape",
+    "\u202eh\u00e9 %41#?.tape".encode(), b"back\\slash.tape", "\ufffe\U0001f600.tape".encode(), b"sub/d:e f.tape",
+]  # fmt: skip
+#: Formulas whose messages hold what is awkward.
+TEXTS = [
+    "expect 1 == 2 # ]]> --",
+    "y = " + "a" * 5000,
+    'y = "\x1b[31m\x00',
+    "y = \u202e\ud7ff",
+    "expect 1 < 0 # \ufffe",
+]
+
+
+@pytest.fixture
+def awkward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    for name in NAMES:
+        with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
+            file.write(TEXTS[len(name) % len(TEXTS)].encode())
+    for k, text in enumerate(TEXTS):
+        (tmp_path / f"t{k}.tape").write_text(text, "utf-8")
+    (tmp_path / "bytes.tape").write_bytes(b"y = \xff\xfe\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("where", [".", "absolute"])
+def test_awkward_names_and_texts_keep_to_the_schemas(
+    awkward: Path, where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = len(NAMES) + len(TEXTS) + 1
+    folder = "." if where == "." else str(awkward)
+    _, text = written(capsys, "check", folder, "--format", "junit")
+    assert len(junit(text)) == files
+    assert not any(c < " " and c != "\n" for c in text)
+    _, text = written(capsys, "check", folder, "--format", "sarif")
+    results = sarif(text)["results"]
+    uris = {p["physicalLocation"]["artifactLocation"]["uri"] for r in results for p in r["locations"]}
+    assert len(uris) == files
+    root = b"" if where == "." else os.fsencode(awkward) + b"/"
+    paths = {unquote_to_bytes(uri.removeprefix("file://")).removeprefix(root) for uri in uris}
+    assert set(NAMES) <= paths  # the URI leads back to the file
+
+
+def test_a_run_that_is_ended_early_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in ((["--fail-fast"], "--fail-fast"), (["--max-failures", "1"], "--max-failures 1")):
+        code, text = written(capsys, "check", ".", "--format", "junit", *words)
+        assert code == 1
+        *_, last = junit(text)
+        skipped = last.find("testcase/skipped")
+        assert skipped is not None
+        assert skipped.get("message") == f"the run ended early ({said}): 2 of 3 files left out"
+        code, text = written(capsys, "check", ".", "--format", "sarif", *words)
+        (invocation,) = sarif(text)["invocations"]
+        (note,) = invocation["toolExecutionNotifications"]
+        assert (note["level"], said in note["message"]["text"]) == ("warning", True)
+
+
+def test_time_that_is_over_is_an_error_of_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "a.tape").write_text("var x = 0.5\nminimize fold(s = x for k in 1..3000000: 3.9*s*(1 - s))\n")
+    code, text = written(capsys, "check", "a.tape", "--format", "junit", "--timeout", "0.2")
+    error = junit(text)[0].find("testcase/error")
+    assert code == 5 and error is not None and error.get("type") == "limit"
+    code, text = written(capsys, "check", "a.tape", "--format", "sarif", "--timeout", "0.2")
+    run_ = sarif(text)
+    assert [result["ruleId"] for result in run_["results"]] == ["limit"]
+    assert run_["invocations"] == [{"executionSuccessful": False, "exitCode": 5}]

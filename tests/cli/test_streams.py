@@ -173,7 +173,7 @@ def test_progress_on_a_terminal(folder: Path) -> None:
     assert "left" in text
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor is there again
     last = text.rsplit("\x1b[?25h", 1)[1]
-    assert "\x1b[1;33mwarning\x1b[0m\x1b[1m: interrupted after" in last
+    assert "\x1b[1;33mwarning[minimize]\x1b[0m\x1b[1m: interrupted after" in last
 
 
 @pytest.mark.parametrize(
