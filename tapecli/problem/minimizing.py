@@ -13,8 +13,9 @@ from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.optimize import loop, methods
 from tapecli.optimize.batches import MiniBatches
-from tapecli.optimize.evidence import Evidence, judge, judge_constrained
-from tapecli.optimize.method import Method, State
+from tapecli.optimize.constrained import judge_constrained
+from tapecli.optimize.evidence import Evidence, judge
+from tapecli.optimize.method import STOPS, Method, State
 from tapecli.optimize.target import Target
 from tapecli.problem import runs
 from tapecli.problem.results import Minimum, Step
@@ -174,6 +175,8 @@ def run_of(
 def _passed(last: State, best: State) -> bool:
     """Whether the best point is better than the last one. At the end of a polish the last digits of the value are
     rounding, and those of the point are not: there the last point is the better one."""
+    if last.stop == STOPS.index("gradient_tolerance") and last.violation < best.violation:
+        return False  # a value that is lower for breaking a constraint by little is none
     slack = 1e-9 * abs(last.value) if last.stop else 0.0
     return best is not last and (best.value < last.value - slack or best.violation < 0.1 * last.violation)
 
