@@ -21,6 +21,7 @@ from tapecli.problem import runs
 from tapecli.problem.results import Minimum, Step
 from tapecli.problem.runs import PLAIN, RunOptions
 from tapecli.problem.targets import Setting, target_of
+from tapecli.problem.trouble import strayed, trouble_of
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
@@ -50,6 +51,7 @@ class Run(NamedTuple):
     converged: bool
     limits: loop.Limits
     notes: tuple[str, ...] = ()
+    usual: bool = False
 
 
 def minimize(
@@ -93,8 +95,6 @@ def told(problem: Problem, at: Mapping[str, Array], run: Run, sign: float) -> Mi
     """A run as a result, its time left open."""
     trouble = None
     if run.stop_reason == "nonfinite":
-        from tapecli.problem.trouble import trouble_of
-
         trouble = trouble_of(problem, at, run, sign)
     goal = problem.formula.goal
     assert goal is not None
@@ -120,6 +120,8 @@ def told(problem: Problem, at: Mapping[str, Array], run: Run, sign: float) -> Mi
         violation=run.end.violation if run.target.constraints is not None else None,
         trouble=trouble,
         notes=run.notes,
+        usual=run.usual,
+        strayed=strayed(run.target, run.target.flat(run.at)),
     )
 
 
@@ -148,6 +150,7 @@ def run_of(
         chosen, why = _method(problem, at, target, method, given)
     methods.check(chosen, target)
     limits = _limits(goal.settings, steps, tol, timeout, STEPS if methods.is_first_order(chosen.name) else OTHERS)
+    usual = steps is None and "steps" not in goal.settings
     chosen, limits = runs.prepared(problem, at, goal, chosen, limits, how, steps is not None)
     target.planned = limits.steps
 
@@ -164,12 +167,12 @@ def run_of(
     if not loop.finite(last) or (_passed(last, best) and (why is not None or not methods.is_first_order(chosen.name))):
         point, end = best.x, best
     if isinstance(chosen, MiniBatches):  # its tolerance is tested by the gradient of all rows, and that is all there is
-        return Run(chosen, why, target, ending, reason, end, point, None, reason == DONE[0], limits, notes)
+        return Run(chosen, why, target, ending, reason, end, point, None, reason == DONE[0], limits, notes, usual)
     evidence = _evidence(target, end, point, limits.tol) if reason in DONE and loop.finite(end) else None
     converged = evidence is not None and evidence.holds and end.violation <= loop.FEASIBLE
     if reason == "stalled" and converged:
         reason = "step_tolerance"
-    return Run(chosen, why, target, ending, reason, end, point, evidence, converged, limits, notes)
+    return Run(chosen, why, target, ending, reason, end, point, evidence, converged, limits, notes, usual)
 
 
 def _passed(last: State, best: State) -> bool:

@@ -10,14 +10,18 @@ import numpy as np
 
 from tapecli.core import Array
 from tapecli.errors import TapeError
-from tapecli.optimize import methods
+from tapecli.optimize import loop, methods
+from tapecli.optimize.method import State
 from tapecli.optimize.target import Target
+from tapecli.problem.results import Strayed
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
 
 #: Products with the Hessian for an estimate of its greatest eigenvalue.
 POWER = 30
+#: So many times as far out as it began, a variable has run off; and how many of those a message names.
+FAR, SHOWN = 1e6, 3
 
 
 def trouble_of(problem: Problem, at: Mapping[str, Array], run: Any, sign: float) -> TapeError:
@@ -27,9 +31,8 @@ def trouble_of(problem: Problem, at: Mapping[str, Array], run: Any, sign: float)
     what = f"the numbers ran off at step {last.step}"
     place = label = None
     best = run.ending.best
-    if best is not None and best.value < -1e30 * (1.0 + abs(target.value(target.flat(target.starts)))):
-        message = f"{what}: {'the objective rises' if sign < 0 else 'the objective falls'} without end along the way"
-        return TapeError("nonfinite", message, hint="bound the variables: var x = 1 in [0, 10]")
+    if best is not None and best.value < loop.bottom(target.value(target.flat(target.starts))):
+        return _unbounded(target, best, sign, what)
     result = problem.derivatives(at=point)
     parts = [result.value, *(result.gradient or {}).values()]
     if all(np.all(np.isfinite(part)) for part in parts):
@@ -38,6 +41,41 @@ def trouble_of(problem: Problem, at: Mapping[str, Array], run: Any, sign: float)
         cause = problem.blame(result)
         message, place, label = f"{what}: {cause.message}", cause.place, cause.label
     return TapeError("nonfinite", message, place=place, label=label, hint=_hint(run, target))
+
+
+def _unbounded(target: Target, best: State, sign: float, what: str) -> TapeError:
+    """The error of an objective that falls without end."""
+    side, falls = ("above", "rises") if sign < 0 else ("below", "falls")
+    x = target.flat(best.x)
+    gone = strayed(target, x)
+    way = ", ".join(f"{s.name} goes to {'-' * (s.end < 0)}infinity" for s in gone[:SHOWN]) or "the variables come near"
+    if not gone:
+        way = "the variables come near " + ", ".join(
+            f"{name} = {value:.6g}" for name, value in list(zip(labels(target), x, strict=True))[:SHOWN]
+        )
+    message = f"{what}: the objective appears to be unbounded {side}: it {falls} to {sign * best.value:.3g} as {way}"
+    name = (gone[0].name if gone else target.names[0]).split("[")[0]
+    hint = f"it has no optimum as it stands: bound {name}, as in `var {name} = … in [0, 10]`, or mend the objective"
+    return TapeError("nonfinite", message, hint=hint)
+
+
+def strayed(target: Target, x: Array) -> tuple[Strayed, ...]:
+    """The entries that are a million times as far out as any began, and have not come far less than the farthest."""
+    start = target.flat(target.starts)
+    far = np.abs(x) / max(1.0, float(np.max(np.abs(start), initial=0.0)))
+    least = max(FAR, 1e-3 * float(np.max(far, initial=0.0)))
+    order = [int(k) for k in np.argsort(-far, kind="stable") if far[k] >= least]
+    names = labels(target) if order else []
+    return tuple(Strayed(names[k], float(start[k]), float(x[k])) for k in order)
+
+
+def labels(target: Target) -> list[str]:
+    """`x`, or `x[1]`, `x[2]`, …: the entries of all variables by name."""
+    found = []
+    for name, shape in zip(target.names, target.shapes, strict=True):
+        places = [",".join(str(i + 1) for i in index) for index in np.ndindex(*shape)]
+        found += [f"{name}[{place}]" for place in places] if shape else [name]
+    return found
 
 
 def _hint(run: Any, target: Target) -> str:
