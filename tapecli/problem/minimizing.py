@@ -86,7 +86,8 @@ def minimize(
     if sensitivity:
         from tapecli.problem.sensitivity import sensitivities
 
-        moved = sensitivities(problem, at, run, sensitivity)
+        moved, remarks = sensitivities(problem, at, run, sensitivity)
+        run = run._replace(notes=(*run.notes, *remarks))
     result = told(problem, at, run, sign)
     return result._replace(sensitivity=moved, seconds=time.perf_counter() - begin)
 
