@@ -81,7 +81,9 @@ class Nearby:
         target = self._target
         point = target.flat(target.split(np.clip(self._x + radius * side, target.low, target.high)))
         moved = point - self._x
-        if not np.any(moved) or not (self._allowed is None or self._allowed(point)):
+        if float(np.max(np.abs(moved) / self._size, initial=0.0)) < 0.5 * radius or not (
+            self._allowed is None or self._allowed(point)
+        ):
             return None
         value, gradient = self._look(point)
         slope, least = float(gradient @ moved) / radius, LEAST * radius * abs(bend)

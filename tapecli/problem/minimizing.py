@@ -21,7 +21,7 @@ from tapecli.problem import runs
 from tapecli.problem.results import Minimum, Step
 from tapecli.problem.runs import PLAIN, RunOptions
 from tapecli.problem.targets import Setting, target_of
-from tapecli.problem.trouble import strayed, trouble_of
+from tapecli.problem.trouble import falls_on, strayed, trouble_of
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
@@ -151,7 +151,7 @@ def run_of(
         chosen, why = _method(problem, at, target, method, given)
     methods.check(chosen, target)
     limits = _limits(goal.settings, steps, tol, timeout, STEPS if methods.is_first_order(chosen.name) else OTHERS)
-    usual = steps is None and "steps" not in goal.settings
+    usual = steps is None and "steps" not in goal.settings and runs.batched(goal, how) is None
     chosen, limits = runs.prepared(problem, at, goal, chosen, limits, how, steps is not None)
     target.planned = limits.steps
 
@@ -173,6 +173,8 @@ def run_of(
     converged = evidence is not None and evidence.holds and end.violation <= loop.FEASIBLE
     if reason == "stalled" and converged:
         reason = "step_tolerance"
+    if evidence is not None and not converged and falls_on(target, point):
+        reason = "nonfinite"
     return Run(chosen, why, target, ending, reason, end, point, evidence, converged, limits, notes, usual)
 
 

@@ -59,6 +59,9 @@ def of_minimum(r: Minimum, tolerance_asked: bool) -> tuple[int, TapeError | None
 def _advice(r: Minimum) -> str | None:
     from tapecli.optimize.methods import is_first_order
 
+    if r.strayed:
+        name = clean(r.strayed[0].name.split("[")[0])
+        return f"bound what runs off: var {name} = … in [0, 10]; or start elsewhere (--at)"
     if r.stop_reason == "steps" and not is_first_order(r.method):
         return "more --steps, or start nearer (--at)"
     return _ADVICE.get(r.stop_reason)
@@ -102,6 +105,8 @@ def _told(r: Minimum) -> str | None:
         return "the value still falls: a Newton step would go on"
     if e.beside == "level":
         return "the objective is flat there: in some direction neither derivatives nor values nearby change"
+    if e.beside == "mixed":
+        return "the objective is flat there: to one side neither derivatives nor values nearby change"
     if e.beside == "higher":
         return "the Hessian is singular there and proves nothing; as far as values nearby show, the point is a minimum"
     return "the Hessian is singular there, so it cannot be told whether this is a minimum"

@@ -67,7 +67,7 @@ CONSTRAINED = [
     "var x = 1, y = 2\nminimize exp(x - a) + y^2 + x^2\nsubject to x^2 + y^2 >= b\nsubject to x + y <= 100",
     "var x = 0.5, y = 0.5\nminimize (x - 2*a)^2 + (y - 1)^2\nsubject to x - 2*y + 1 == 0\nsubject to x^2/4 + y^2 <= b",
     "var x = 1 in [0, 1.5], y = 1, z = 1\nminimize (x - 4)^2 + (y - a)^2 + a*z^2 + y*z\nsubject to x + y + z <= b",
-    "var v[3] = 1\nminimize sum((v - a)^4) + sum(v^2)\nsubject to v[1..2] >= [b, b/2]\nsubject to sum(v) == 2*b",
+    "var v[3] = 1\nminimize sum((v - a)^4) + sum(v^2)\nsubject to v[1..2] >= [b, b/4]\nsubject to sum(v) == 2*b",
     "var x = 1, y = 1\nmaximize -(x - a)^2 - (y - b)^2\nsubject to x*y <= 1",
 ]
 
