@@ -1,7 +1,9 @@
 """What exact derivatives say of a point: a minimum, a saddle, not stationary, or not to be decided; and how near.
 
 First order: how far a full Newton step would go, relative to the variables, and how much lower the value could be
-there. Second order: whether the Hessian is definite in the variables that can move. A direction in which the value does
+there. Second order: whether the Hessian is definite in the variables that can move. Both rest on the quadratic model at
+the point, so slopes around it are looked at as well (`tapecli.optimize.nearby`): where they contradict the model,
+nothing that it says is handed out. A direction in which the value does
 not change at all is harmless where it is there at other points as well (only a + c occurs in the formula, say);
 otherwise it is a sign of a model that has run off into a region without slope, and nothing is claimed.
 """
@@ -9,34 +11,44 @@ otherwise it is a sign of a model that has run off into a region without slope, 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from tapecli.core import Array
 from tapecli.optimize.models import EXACT, Curved, Products, Squares, look_gradient, look_squares
+from tapecli.optimize.nearby import Look, Nearby, Way
 from tapecli.optimize.quadratic import free_of
 from tapecli.optimize.target import Target
-from tapecli.optimize.trust_region import relative
+from tapecli.optimize.trust_region import THERE, relative
 
 #: A Newton step of this size, relative to the variables, is that of a point which counts as stationary.
 STATIONARY = 1e-4
 #: A sum of squares that is this part of the one at the start is 0.
 ZERO = 1e-25
+#: There a Newton step may be this long.
+AT_ZERO = 1e-2
 #: A singular value of a scaled Jacobian below this part of the greatest: these data cannot tell.
 DEFICIENT = 1e-11
 #: Negative curvature beyond this part of the greatest is no rounding.
 NEGATIVE = 1e-9
+#: A Newton step beyond this size, relative to the variables, tells nothing of where the optimum is.
+REACH = 1.0
+#: Along how many directions of least curvature slopes around a point are looked at, beside that of Newton's step.
+WAYS = 3
 
 
 class Evidence(NamedTuple):
     """`kind` is minimum, saddle, slope (not stationary) or undetermined.
 
-    distance   the size of a full Newton step, relative to the variables: about how far the optimum is (None: unknown)
+    distance   the size of a full Newton step, relative to the variables: about how far the optimum is; None where no
+               optimum is in reach of the quadratic model
     decrease   by how much the value would fall with it
     curvature  the least eigenvalue of the scaled Hessian in the variables that can move, the greatest being 1
     flat       how many directions there are in which the value does not change to second order
     harmless   whether those are there at other points as well
+    beside     what values say beside a point whose Hessian is singular: higher, lower, level or mixed; else None
     """
 
     kind: str
@@ -45,6 +57,7 @@ class Evidence(NamedTuple):
     curvature: float | None
     flat: int = 0
     harmless: bool = True
+    beside: str | None = None
 
     @property
     def holds(self) -> bool:
@@ -59,7 +72,7 @@ def judge(target: Target, x: Array, stationary: float = STATIONARY) -> Evidence:
         if target.kinked:
             found = found._replace(harmless=False)
             if found.kind != "slope" and _lower(target, x):
-                return found._replace(kind="slope")
+                return found._replace(kind="slope", distance=None, decrease=None, beside="lower")
     return found
 
 
@@ -97,18 +110,49 @@ def _judged(target: Target, x: Array, stationary: float) -> Evidence:
     step = _newton(model, x.size)
     distance = relative(step, x, target.flat(target.starts))
     decrease = max(-0.5 * float(at.gradient @ step), 0.0)
+    flat = model.curvatures <= target.rounding(NEGATIVE * 1e-2) * greatest if greatest > 0 else model.curvatures == 0.0
+    if not (math.isfinite(distance) and math.isfinite(least)):
+        return Evidence("undetermined", None, None, None, harmless=False)
+    near = Nearby(target, x, target.gradient)
+    bent = [Way(model.out(k), float(model.curvatures[k])) for k in np.flatnonzero(~flat)[:WAYS]]
+    along = Way(step, float(step[free] @ model.matrix @ step[free]))
+    found = Evidence("minimum", distance, decrease, least, int(np.sum(flat)))
     if least < -target.rounding(NEGATIVE):
-        return Evidence("saddle" if distance <= stationary else "slope", distance, decrease, least)
-    flat = (
-        int(np.sum(model.curvatures <= target.rounding(NEGATIVE * 1e-2) * greatest))
-        if greatest > 0
-        else model.curvatures.size
-    )
-    if distance > stationary or np.any(model.slopes[model.curvatures == 0.0] != 0.0):
-        return Evidence("slope", distance, decrease, least, flat)
-    if flat:
-        return Evidence("undetermined", distance, decrease, least, flat, _everywhere(target, x, free, flat))
-    return Evidence("minimum", distance, decrease, least)
+        if distance > stationary:
+            return Evidence("slope", None, None, least)
+        lowest = Way(model.out(0), float(model.curvatures[0]))
+        return _seen(near, Evidence("saddle", distance, decrease, least), at.gradient, step, [lowest, *bent])
+    if np.any(model.slopes[model.curvatures == 0.0] != 0.0):
+        return found._replace(kind="slope", distance=None, decrease=None)
+    found = found._replace(kind="slope" if distance > stationary else "minimum")
+    found = _seen(near, found, at.gradient, step, [along, *bent])
+    if not found.flat or found.kind == "slope":
+        return found
+    space = np.array([model.out(k) for k in range(flat.size)]).T
+    return _singular(target, x, free, found, near, (space[:, flat], space[:, ~flat], model.curvatures[~flat]))
+
+
+def _seen(near: Nearby, found: Evidence, gradient: Array, step: Array, ways: Sequence[Way]) -> Evidence:
+    """What was found at the length of Newton's `step`, if slopes around the point do not contradict it."""
+    assert found.distance is not None
+    if (
+        found.distance > REACH
+        or near.against(ways, found.distance)
+        or (found.distance > THERE and not near.contracts(gradient, step))
+    ):
+        return found._replace(kind="slope", distance=None, decrease=None)
+    return found
+
+
+def _singular(
+    target: Target, x: Array, free: Array, found: Evidence, near: Nearby, parts: tuple[Array, Array, Array]
+) -> Evidence:
+    """The evidence where the Hessian is singular; `parts` are its null space, its range and the curvatures there."""
+    if _everywhere(target, x, free, found.flat):
+        return found._replace(kind="undetermined")
+    beside = near.beside(*parts)
+    kind = "saddle" if beside == "lower" else "undetermined"
+    return found._replace(kind=kind, distance=None, decrease=None, harmless=False, beside=beside)
 
 
 def _newton(model: Curved, size: int) -> Array:
@@ -127,7 +171,11 @@ def _of_products(target: Target, x: Array, free: Array, stationary: float) -> Ev
         return Evidence("undetermined", None, None, None)
     distance = relative(step, x, target.flat(target.starts))
     decrease = max(-0.5 * float(at.gradient @ step), 0.0)
-    return Evidence("minimum" if distance <= stationary else "slope", distance, decrease, None)
+    found = Evidence("minimum" if distance <= stationary else "slope", distance, decrease, None)
+    draw = np.random.default_rng(0)
+    ways = [step, *(np.where(free, draw.choice([-1.0, 1.0], x.size), 0.0) * np.abs(x) for _ in range(WAYS))]
+    bent = [Way(way, float(way @ target.product(x, way))) for way in ways]
+    return _seen(Nearby(target, x, target.gradient), found, at.gradient, step, bent)
 
 
 def _of_squares(target: Target, x: Array, stationary: float) -> Evidence:
@@ -138,25 +186,23 @@ def _of_squares(target: Target, x: Array, stationary: float) -> Evidence:
     assert at.jacobian is not None
     begin = look_squares(target, target.flat(target.starts)).value
     above = at.value - target.residuals.offset
-    if (
-        above
-        <= target.rounding(ZERO) ** (1.0 if target.dtype == np.float64 else 2.0) * (begin - target.residuals.offset)
-        or above == 0.0
-    ):
-        return Evidence("minimum", 0.0, above, None)  # a sum of squares cannot be lower than 0
+    least_sum = target.rounding(ZERO) ** (1.0 if target.dtype == np.float64 else 2.0)
+    zero = above <= least_sum * (begin - target.residuals.offset) or above == 0.0
+    if zero:
+        stationary = max(stationary, AT_ZERO)  # a sum of squares cannot be lower than 0, so rounding is what moves
     free = free_of(at.gradient, x, target.low, target.high)
     if not np.any(free):
         return Evidence("minimum", 0.0, 0.0, None)
     lengths = np.linalg.norm(at.jacobian, axis=0)
     model = Squares(target, x, at, free, np.where(lengths > 0.0, lengths, 1.0))
     model.noise = target.rounding(DEFICIENT)
-    found = model.core()
-    if found is None:
+    core = model.core()
+    if core is None:
         return Evidence("undetermined", None, None, None)
     away = relative(_one_by_one(at.gradient, lengths, free), x, target.flat(target.starts))
     if not away <= stationary:
-        return Evidence("slope", away if math.isfinite(away) else None, None, None)
-    curvatures, _, kept = found
+        return Evidence("slope", None, None, None)
+    curvatures, _, kept = core
     flat = int(np.sum(~kept))
     least = float(curvatures[0]) if curvatures.size else 0.0
     if model.exact and (flat or least <= target.rounding(1e-10)):  # then it is for the second-order term to decide
@@ -173,14 +219,37 @@ def _of_squares(target: Target, x: Array, stationary: float) -> Evidence:
         )
     distance = relative(step, x, target.flat(target.starts))
     decrease = max(-0.5 * float(at.gradient @ step), 0.0)
-    if distance > stationary:
-        return Evidence("slope", distance, decrease, least, flat)
+    if not (math.isfinite(distance) and math.isfinite(least)):
+        return Evidence("undetermined", None, None, None, flat, harmless=False)
+    near = Nearby(target, x, _squares_alone(target))
+    bent = [Way(model.out(k), model.bend(k)) for k in np.flatnonzero(kept)[-WAYS:]]
+    found = Evidence("minimum", distance, decrease, least, flat)
     if least < -target.rounding(NEGATIVE):
-        return Evidence("saddle", distance, decrease, least)
-    if flat:
-        harmless = _everywhere(target, x, free, flat)
-        return Evidence("undetermined", distance, decrease, least, flat, harmless)
-    return Evidence("minimum", distance, decrease, least)
+        if distance > stationary:
+            return Evidence("slope", None, None, least, flat)
+        return _seen(near, Evidence("saddle", distance, decrease, least), at.gradient, step, bent)
+    along = Way(step, max(-float(at.gradient @ step), 0.0))
+    found = found._replace(kind="slope" if distance > stationary else "minimum")
+    found = _seen(near, found, at.gradient, step, [along, *bent])
+    if not found.flat or found.kind == "slope":
+        return found
+    found = _singular(target, x, free, found, near, model.parts(flat))
+    if zero and (found.harmless or found.beside == "higher"):
+        return found._replace(kind="minimum", distance=0.0, decrease=above)
+    return found
+
+
+def _squares_alone(target: Target) -> Look:
+    """The squares without what is added to them, which would take their digits."""
+    spec = target.residuals
+    assert spec is not None
+
+    def look(point: Array) -> tuple[float, Array]:
+        at = look_squares(target, point)
+        plain = spec.loss == "linear" and at.r is not None
+        return (float(at.r @ at.r) if plain else at.value - spec.offset), at.gradient  # type: ignore[operator]
+
+    return look
 
 
 def _one_by_one(gradient: Array, lengths: Array, free: Array) -> Array:
@@ -228,40 +297,3 @@ def _curving(target: Target, x: Array, free: Array) -> Array:
     root = np.sqrt(np.abs(np.diag(matrix)))
     root = np.where(root > 0.0, root, 1.0)
     return np.asarray(matrix / np.outer(root, root))
-
-
-def judge_constrained(target: Target, x: Array, multipliers: Array) -> Evidence:
-    """The evidence at a point under constraints: the conditions of Karush, Kuhn and Tucker, and the Hessian of the
-    Lagrangian on the directions that the active constraints leave (Nocedal and Wright, theorem 12.6). `distance` is
-    the larger of stationarity and violation."""
-    from tapecli.optimize.lagrangian import kkt, lagrangian_hessian
-
-    here = kkt(target, x, multipliers)
-    residual = max(here.stationarity, here.violation)
-    if not math.isfinite(residual):
-        return Evidence("undetermined", None, None, None)
-    if here.stationarity > 1e-5 or here.violation > 1e-6:
-        return Evidence("slope", residual, None, None)
-    free = free_of(here.gradient, x, target.low, target.high)
-    hessian = lagrangian_hessian(target, x, multipliers)[np.ix_(free, free)]
-    rows = here.jacobian[np.ix_(here.active, free)]
-    basis = _null(rows, int(free.sum()))
-    if not basis.shape[1]:
-        return Evidence("minimum", residual, None, None)
-    reduced = basis.T @ hessian @ basis
-    if not np.all(np.isfinite(reduced)):
-        return Evidence("undetermined", residual, None, None)
-    curvatures = np.linalg.eigvalsh(reduced)
-    greatest = max(float(np.max(np.abs(curvatures))), 1e-12 * float(np.max(np.abs(hessian), initial=0.0)), 1e-300)
-    least = float(curvatures[0]) / greatest
-    kind = "saddle" if least < -1e-7 else "undetermined" if least < 1e-11 else "minimum"
-    return Evidence(kind, residual, None, least, int(kind == "undetermined"), False)
-
-
-def _null(rows: Array, n: int) -> Array:
-    """An orthonormal basis of what all rows are orthogonal to, as columns."""
-    if not rows.shape[0]:
-        return np.eye(n)
-    _, sigma, vt = np.linalg.svd(rows, full_matrices=True)
-    rank = int(np.sum(sigma > 1e-10 * np.max(sigma, initial=0.0)))
-    return np.asarray(vt[rank:].T)

@@ -25,8 +25,10 @@ from tapecli.optimize.trust_region import TrustRegion, relative
 
 #: Feasibility and stationarity that end a run.
 FEASIBLE, STATIONARY = 1e-9, 1e-8
-#: The greatest penalty.
-STIFF = 1e12
+#: The greatest penalty, at least; and in units of the first one.
+STIFF, STIFFER = 1e12, 1e8
+#: After so many steps that bring nothing nearer a run is stuck.
+STILL = 100
 #: Steps of the inner method for one outer step.
 INNER = 300
 
@@ -45,7 +47,9 @@ class Kkt(NamedTuple):
 
 
 class Lagrangian(Frozen):
-    """The method `lagrangian`. Memory: `multipliers`, `penalty`, and `worst`, the violation after the last step."""
+    """The method `lagrangian`. Memory: `multipliers`, `penalty`, `stiff`, the greatest penalty, `worst`, the violation
+    after the last step, `least`, the least that the conditions of optimality were missed by so far, and `still`, for
+    how many steps it has not become less."""
 
     __slots__ = ("name", "wanders")
     name: str
@@ -66,40 +70,63 @@ class Lagrangian(Frozen):
         c, _ = _constraints(target, x)
         with np.errstate(over="ignore"):
             size = max(float(np.square(np.max(np.abs(c), initial=0.0))), 1e-12)
-        penalty = float(np.clip(10.0 * max(1.0, abs(value)) / size, 1e-2, 1e4)) if math.isfinite(value) else 10.0
+        height = max(1.0, abs(value)) if math.isfinite(value) else 1.0
+        penalty = max(float(np.clip(10.0 * height / size, 1e-2, 1e4 * height)), 1.0)
         memory = {
             "multipliers": np.zeros(c.size),
-            "penalty": np.asarray(max(penalty, 1.0)),
+            "penalty": np.asarray(penalty),
+            "stiff": np.asarray(max(STIFF, STIFFER * penalty)),
             "worst": np.asarray(math.inf),
+            "least": np.asarray(math.inf),
+            "still": np.asarray(0.0),
         }
         return _state(target, 0, x, np.zeros(c.size), 1, memory)
 
     def step(self, target: Target, state: State) -> State:
         assert target.constraints is not None
         x, multipliers = target.flat(state.x), np.asarray(state.memory["multipliers"])
-        penalty, worst = float(state.memory["penalty"]), float(state.memory["worst"])
+        penalty, worst, stiff = (float(state.memory[name]) for name in ("penalty", "worst", "stiff"))
         inner = augmented(target, x, multipliers, penalty)
         ending = loop.run(TrustRegion("newton"), inner, loop.Limits(INNER))
         spent = state.evaluations + ending.state.evaluations
         best = ending.best or ending.state
-        x = target.flat(best.x)
+        begin, x = x, target.flat(best.x)
         c, _ = _constraints(target, x)
         equal = target.constraints.equal
         miss = _violation(c, equal)
-        if not math.isfinite(best.value) or not np.all(np.isfinite(c)):
-            return state._replace(step=state.step + 1, value=math.nan)
+        if ending.stop_reason == "nonfinite":
+            return self._fallen(target, state, begin, x, spent, miss)
         if miss <= max(0.25 * worst, FEASIBLE):
             multipliers = np.where(equal, multipliers + penalty * c, np.maximum(0.0, multipliers + penalty * c))
         else:
-            penalty = min(10.0 * penalty, STIFF)
+            penalty = min(10.0 * penalty, stiff)
         x, multipliers = _polished(target, x, multipliers, penalty)
-        memory = {"multipliers": multipliers, "penalty": np.asarray(penalty), "worst": np.asarray(miss)}
+        here = kkt(target, x, multipliers)
+        missed, least = max(here.violation, here.stationarity), float(state.memory["least"])
+        still = 0.0 if missed < 0.9 * least else float(state.memory["still"]) + 1.0
+        memory = dict(state.memory) | {
+            "multipliers": multipliers,
+            "penalty": np.asarray(penalty),
+            "worst": np.asarray(miss),
+            "least": np.asarray(min(missed, least)),
+            "still": np.asarray(still),
+        }
         after = _state(target, state.step + 1, x, multipliers, spent, memory)
-        if after.violation <= FEASIBLE and kkt(target, x, multipliers).stationarity <= STATIONARY:
+        if here.violation <= FEASIBLE and here.stationarity <= STATIONARY:
             return after._replace(stop=STOPS.index("gradient_tolerance"))
-        if penalty >= STIFF and miss > 1e-6 and miss >= 0.25 * worst:
+        if still >= STILL or (penalty >= stiff and miss > 1e-6 and miss >= 0.25 * worst):
             return after._replace(stop=STOPS.index("stalled"))
         return after
+
+    def _fallen(self, target: Target, state: State, begin: Array, x: Array, spent: int, miss: float) -> State:
+        """The state after an inner run that ran off to x: where x is allowed the objective itself has no bound; where
+        it is not, the penalty is too small to hold, and is raised from where the run began."""
+        multipliers, penalty = np.asarray(state.memory["multipliers"]), float(state.memory["penalty"])
+        if miss <= loop.FEASIBLE:
+            return _state(target, state.step + 1, x, multipliers, spent, dict(state.memory))
+        memory = dict(state.memory) | {"penalty": np.asarray(10.0 * penalty)}
+        after = _state(target, state.step + 1, begin, multipliers, spent, memory)
+        return after._replace(stop=STOPS.index("stalled")) if penalty >= float(memory["stiff"]) else after
 
 
 def augmented(target: Target, x: Array, multipliers: Array, penalty: float) -> Target:

@@ -116,7 +116,7 @@ def _along(target: Target, x: Array, at: Local, d: Array, begin: float) -> tuple
                 return best
             low = t
         t = 2.0 * t if math.isinf(high) else (low + high) / 2.0
-        if high - low <= 1e-16 * high:
+        if math.isfinite(high) and high - low <= 1e-16 * high:
             break
     return best
 

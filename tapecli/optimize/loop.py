@@ -19,6 +19,10 @@ from tapecli.optimize.target import Target
 #: By how much constraints may be violated at a point that counts as feasible.
 FEASIBLE = 1e-6
 
+#: An objective that has fallen below this many times its size at the start has no bound below (SNOPT and Ipopt end at
+#: 1e15 and 1e20; a minimum of a badly scaled problem may lie there).
+BOTTOMLESS = -1e30
+
 #: How long steps that nobody looks at may take together, in seconds; and how many they are at first, and how much more
 #: each time at most.
 SPELL, FIRST, GROWTH = 0.05, 16, 8
@@ -35,13 +39,20 @@ Keep = Callable[[State, State | None], None]
 
 class Limits(NamedTuple):
     """When to stop: after `steps`, at a gradient norm of `tol` or less, after `timeout` seconds, at a value of `target`
-    or less, after `evaluations`."""
+    or less, after `evaluations`; below `floor` the objective counts as unbounded, by default relative to the value that
+    the run begins with."""
 
     steps: int
     tol: float | None = None
     timeout: float | None = None
     target: float | None = None
     evaluations: int | None = None
+    floor: float | None = None
+
+
+def bottom(value: float) -> float:
+    """The value below which an objective counts as unbounded that was `value` at the start."""
+    return BOTTOMLESS * (1.0 + abs(value)) if math.isfinite(value) else BOTTOMLESS
 
 
 class OutOfTime(Exception):
@@ -86,6 +97,8 @@ def run(
         try:
             if state is None:
                 state = method.init(target, target.starts)
+            if limits.floor is None:
+                limits = limits._replace(floor=bottom(state.value))
             while True:
                 if time.monotonic() > around:
                     raise OutOfTime
@@ -125,7 +138,9 @@ class Spell:
         """At most `count` steps on from a state; also the best state after them."""
         if count > 1 and self._stretch is not None:
             begin = time.monotonic()
-            taken = self._stretch(self._target, state, best, min(count, self._pace), limits.tol, limits.target)
+            ends = [end for end in (limits.target, limits.floor) if end is not None]
+            floor = max(ends) if ends else None
+            taken = self._stretch(self._target, state, best, min(count, self._pace), limits.tol, floor)
             if taken is not None:
                 share = (time.monotonic() - begin) / SPELL
                 self._pace = max(1, int(self._pace * min(GROWTH, 1.0 / max(share, 1e-9))))
@@ -151,6 +166,11 @@ def finite(state: State) -> bool:
     return math.isfinite(state.value) and math.isfinite(state.gradient_norm)
 
 
+def unbounded(limits: Limits, state: State) -> bool:
+    """Whether the objective has fallen without end, at a point that counts."""
+    return limits.floor is not None and state.value < limits.floor and state.violation <= FEASIBLE
+
+
 def _better(best: State | None, state: State) -> State | None:
     """The better of two; of equal values the later point is the one that descent ended at."""
     if not math.isfinite(state.value):
@@ -163,7 +183,7 @@ def _better(best: State | None, state: State) -> State | None:
 
 
 def _stop(limits: Limits, state: State, deadline: float, pending: list[int]) -> str | None:
-    if not finite(state):
+    if not finite(state) or unbounded(limits, state):
         return "nonfinite"
     if limits.tol is not None and state.gradient_norm <= limits.tol and state.violation <= FEASIBLE:
         return "gradient_tolerance"

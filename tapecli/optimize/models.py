@@ -129,6 +129,25 @@ class Squares:
             self._full = full[np.ix_(self.free, self.free)]
         return np.asarray(self._full)
 
+    def out(self, k: int) -> Array:
+        """The k-th direction of the basis as a step."""
+        return self._out(np.eye(self.sigma.size)[k])
+
+    def bend(self, k: int) -> float:
+        """The curvature along it."""
+        return 2.0 * float(self.sigma[k] ** 2 + (self.term[k, k] if self.exact else 0.0))
+
+    def parts(self, flat: int) -> tuple[Array, Array, Array]:
+        """The null space of the Hessian, if `flat` is its dimension, its range, and the curvatures there."""
+        if not self.exact:
+            curvatures, steps = 2.0 * self.sigma[::-1] ** 2, np.eye(self.sigma.size)[::-1]
+            space = np.array([self._out(row) for row in steps]).T
+        else:
+            half, basis, root = self.whole()
+            curvatures, space = 2.0 * half, np.zeros((self._x.size, half.size))
+            space[self.free] = basis / root[:, None]
+        return space[:, :flat], space[:, flat:], curvatures[flat:]
+
     def _out(self, p: Array) -> Array:
         step = np.zeros(self._x.size)
         step[self.free] = (self.vt.T @ p) / self.scale
@@ -224,6 +243,10 @@ class Curved:
         greatest = np.max(np.abs(self.curvatures), initial=0.0)
         straight = (self.curvatures <= NOISE * greatest) & (self.curvatures >= -1e-9 * greatest)
         return np.asarray(straight & (np.abs(self.slopes) <= 1e-6 * np.max(np.abs(self.slopes), initial=0.0)))
+
+    def out(self, k: int) -> Array:
+        """The k-th direction of the basis as a step."""
+        return self._out(np.eye(self.curvatures.size)[k])
 
     def _out(self, p: Array) -> Array:
         step = np.zeros(self._size)

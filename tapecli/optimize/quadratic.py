@@ -14,6 +14,8 @@ def shortest(curvatures: Array, slopes: Array, radius: float) -> Array:
     """The p that makes Σ slopes·p + ½ Σ curvatures·p² least, with |p| ≤ radius: the trust-region step in the basis of
     the eigenvectors (Moré and Sorensen, SIAM J. Sci. Stat. Comput. 4, 1983), the hard case included."""
     lowest = float(curvatures.min()) if curvatures.size else 0.0
+    if radius <= 0.0:
+        return np.zeros_like(slopes)
     if lowest > 0.0:
         p = -slopes / curvatures
         if float(np.linalg.norm(p)) <= radius:
@@ -46,7 +48,8 @@ def _secular(curvatures: Array, slopes: Array, radius: float, floor: float, scal
         if abs(norm - radius) <= 1e-3 * radius:
             break
         low, high = (shift, high) if norm > radius else (low, shift)
-        slope = float(p @ (p / shifted)) / max(norm, 1e-300) ** 2
+        unit = p / max(norm, 1e-300)
+        slope = float(unit @ (unit / shifted))
         after = shift + (norm / radius - 1.0) / max(slope, 1e-300)
         shift = after if low < after < high else (low + high) / 2.0
         if high - low <= 1e-15 * high:

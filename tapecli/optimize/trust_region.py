@@ -33,6 +33,8 @@ TRIES = 50
 TAKEN = 1e-4
 #: A Newton step of this size, relative to the variables, begins the polish; of this size in the end, it is the end.
 NEAR, THERE = 1e-5, 1e-6
+#: A Newton step beyond this part of each variable is no rounding.
+OWN = 1e-3
 #: Variables count as at least this part of the way that they have come from the start.
 TRAVEL = 1e-3
 
@@ -101,9 +103,23 @@ class TrustRegion(Frozen):
         newton = model.rescaled(scale).newton()
         near = newton is not None and relative(newton, x, memory["start"]) <= NEAR
         if near or math.isfinite(memory["newton"]):
-            return self._polished(target, state, x, at, newton)
+            end = self._polished(target, state, x, at, newton)
+            if not end.stop or newton is None or not self._doubtful(target, x, at, newton):
+                return end
+            state = state._replace(memory=dict(memory) | {"newton": np.asarray(math.inf)})
+            taken = self._tried(target, state, x, at, model)
+            return end if taken is None else taken
         taken = self._tried(target, state, x, at, model)
         return self._polished(target, state, x, at, newton) if taken is None else taken
+
+    def _doubtful(self, target: Target, x: Array, at: Local, newton: Array) -> bool:
+        """Whether a polish ended at a Newton step that is short beside the way from the start only, or beside x where
+        the gradient is not: the model does not reach as far as the step, which leaves slope along itself."""
+        trial = np.clip(x + newton, target.low, target.high)
+        before, after = float(at.gradient @ (trial - x)), float(self.look(target, trial).gradient @ (trial - x))
+        long = np.max(np.abs(newton) - OWN * np.abs(x), initial=0.0) > 0.0
+        rose = not abs(after) <= abs(before)
+        return bool((long or rose) and not abs(after) <= 0.5 * abs(before) and _length(at, newton) > 0.0)
 
     def _tried(self, target: Target, state: State, x: Array, at: Local, model: Any) -> State | None:
         """The state after a step that the model foretold well enough, or None where none was found."""

@@ -30,6 +30,7 @@ from tapecli.problem.results import Fit, Minimum, Parameter, Step
 from tapecli.problem.runs import PLAIN, RunOptions
 from tapecli.problem.student import quantile
 from tapecli.problem.targets import target_of
+from tapecli.problem.trouble import labels
 from tapecli.problem.undetermined import combinations
 
 if TYPE_CHECKING:
@@ -270,15 +271,6 @@ def runs_test(residuals: Array) -> dict[str, float] | None:
         return None
     z = (runs - expected) / math.sqrt(variance)
     return {"runs": runs, "expected": expected, "p_value": math.erfc(abs(z) / math.sqrt(2.0))}
-
-
-def labels(target: Target) -> list[str]:
-    """`x`, or `x[1]`, `x[2]`, …: the entries of all variables by name."""
-    found = []
-    for name, shape in zip(target.names, target.shapes, strict=True):
-        places = [",".join(str(i + 1) for i in index) for index in np.ndindex(*shape)]
-        found += [f"{name}[{place}]" for place in places] if shape else [name]
-    return found
 
 
 def _parameters(

@@ -14,13 +14,15 @@ from tapecli.core import Array
 from tapecli.errors import Place, TapeError
 from tapecli.optimize import loop, methods
 from tapecli.optimize.batches import MiniBatches
-from tapecli.optimize.evidence import Evidence, judge, judge_constrained
-from tapecli.optimize.method import Method, State
+from tapecli.optimize.constrained import judge_constrained
+from tapecli.optimize.evidence import Evidence, judge
+from tapecli.optimize.method import STOPS, Method, State
 from tapecli.optimize.target import Target
 from tapecli.problem import runs
 from tapecli.problem.results import Minimum, Step
 from tapecli.problem.runs import PLAIN, RunOptions
 from tapecli.problem.targets import Setting, target_of
+from tapecli.problem.trouble import falls_on, strayed, trouble_of
 
 if TYPE_CHECKING:
     from tapecli.language.formula import Goal
@@ -51,6 +53,7 @@ class Run(NamedTuple):
     converged: bool
     limits: loop.Limits
     notes: tuple[str, ...] = ()
+    usual: bool = False
 
 
 def minimize(
@@ -85,7 +88,8 @@ def minimize(
     if sensitivity:
         from tapecli.problem.sensitivity import sensitivities
 
-        moved = sensitivities(problem, at, run, sensitivity)
+        moved, remarks = sensitivities(problem, at, run, sensitivity)
+        run = run._replace(notes=(*run.notes, *remarks))
     result = told(problem, at, run, sign)
     return result._replace(sensitivity=moved, seconds=time.perf_counter() - begin)
 
@@ -94,8 +98,6 @@ def told(problem: Problem, at: Mapping[str, Array], run: Run, sign: float) -> Mi
     """A run as a result, its time left open."""
     trouble = None
     if run.stop_reason == "nonfinite":
-        from tapecli.problem.trouble import trouble_of
-
         trouble = trouble_of(problem, at, run, sign)
     goal = problem.formula.goal
     assert goal is not None
@@ -121,6 +123,8 @@ def told(problem: Problem, at: Mapping[str, Array], run: Run, sign: float) -> Mi
         violation=run.end.violation if run.target.constraints is not None else None,
         trouble=trouble,
         notes=run.notes,
+        usual=run.usual,
+        strayed=strayed(run.target, run.target.flat(run.at)),
     )
 
 
@@ -150,6 +154,7 @@ def run_of(
             chosen, why = _method(problem, at, target, method, given)
     methods.check(chosen, target)
     limits = _limits(goal.settings, steps, tol, timeout, STEPS if methods.is_first_order(chosen.name) else OTHERS)
+    usual = steps is None and "steps" not in goal.settings and runs.batched(goal, how) is None
     chosen, limits = runs.prepared(problem, at, goal, chosen, limits, how, steps is not None)
     target.planned = limits.steps
 
@@ -166,17 +171,21 @@ def run_of(
     if not loop.finite(last) or (_passed(last, best) and (why is not None or not methods.is_first_order(chosen.name))):
         point, end = best.x, best
     if isinstance(chosen, MiniBatches):  # its tolerance is tested by the gradient of all rows, and that is all there is
-        return Run(chosen, why, target, ending, reason, end, point, None, reason == DONE[0], limits, notes)
+        return Run(chosen, why, target, ending, reason, end, point, None, reason == DONE[0], limits, notes, usual)
     evidence = _evidence(target, end, point, limits.tol) if reason in DONE and loop.finite(end) else None
     converged = evidence is not None and evidence.holds and end.violation <= loop.FEASIBLE
     if reason == "stalled" and converged:
         reason = "step_tolerance"
-    return Run(chosen, why, target, ending, reason, end, point, evidence, converged, limits, notes)
+    if evidence is not None and not converged and falls_on(target, point):
+        reason = "nonfinite"
+    return Run(chosen, why, target, ending, reason, end, point, evidence, converged, limits, notes, usual)
 
 
 def _passed(last: State, best: State) -> bool:
     """Whether the best point is better than the last one. At the end of a polish the last digits of the value are
     rounding, and those of the point are not: there the last point is the better one."""
+    if last.stop == STOPS.index("gradient_tolerance") and last.violation < best.violation:
+        return False  # a value that is lower for breaking a constraint by little is none
     slack = 1e-9 * abs(last.value) if last.stop else 0.0
     return best is not last and (best.value < last.value - slack or best.violation < 0.1 * last.violation)
 

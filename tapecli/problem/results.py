@@ -61,6 +61,14 @@ class Found(NamedTuple):
     found: int
 
 
+class Strayed(NamedTuple):
+    """An entry of a variable that has gone far from where it began."""
+
+    name: str
+    start: float
+    end: float
+
+
 class Minimum(NamedTuple):
     """How a minimisation ended. `stop_reason` is one of `STOP_REASONS`; `best` is the best finite point that was seen.
 
@@ -74,6 +82,8 @@ class Minimum(NamedTuple):
     minima       of several starts: the distinct minima, best first
     starts       how many starts came to an end
     notes        what there is to say about how it was run
+    usual        whether the limit of steps is the usual one, which nobody asked for
+    strayed      by entry, start and end of what has gone far from where it began, the farthest first
     """
 
     of: str
@@ -99,6 +109,15 @@ class Minimum(NamedTuple):
     minima: tuple[Found, ...] = ()
     starts: int = 1
     notes: tuple[str, ...] = ()
+    usual: bool = False
+    strayed: tuple[Strayed, ...] = ()
+
+    @property
+    def ending(self) -> str:
+        """Why it stopped, as a sentence."""
+        if self.stop_reason == "steps" and self.usual:
+            return f"the usual limit of {self.steps:,} steps was reached"
+        return STOP_REASONS.get(self.stop_reason, self.stop_reason)
 
 
 class Parameter(NamedTuple):

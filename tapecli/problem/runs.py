@@ -201,6 +201,8 @@ def _kept(
         checkpoint.claim(path, how.force)
     keeper = checkpoint.Keeper(path, identity, how.checkpoint_every, None if see is None else see.flush)
     state, best = (None, None) if saved is None else (saved.state, saved.best)
+    if state is not None and not isinstance(method, MiniBatches):
+        limits = limits._replace(floor=loop.bottom(target.value(target.flat(target.starts))))
     ending = loop.run(method, target, limits, see, keeper, state, best)
     keeper.write(ending.state, ending.best)
     notes = () if note is None else (note,)

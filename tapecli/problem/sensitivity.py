@@ -1,4 +1,15 @@
-"""How the optimum moves with constants: the implicit function theorem on exact second derivatives."""
+"""How the optimum moves with constants: the implicit function theorem on the conditions of optimality.
+
+At a minimum x with multipliers λ of the constraints that hold as equalities, ∇f + Aᵀλ = 0 and c = 0. Both hold for
+neighbouring constants p as well, so with the Hessian W of the Lagrangian
+
+    | W  Aᵀ | | dx/dp |     | ∂(∇f + Aᵀλ)/∂p |
+    | A  0  | | dλ/dp |  = -| ∂c/∂p          |
+
+(Fiacco, Introduction to Sensitivity and Stability Analysis, 1983, theorem 3.2.2). That needs a definite Hessian along
+the constraints, gradients of the active constraints that are independent, and no active inequality or bound whose
+multiplier is 0. Where one of these fails there is no derivative, and it is said which.
+"""
 
 from __future__ import annotations
 
@@ -8,60 +19,131 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tapecli import derive, ops
 from tapecli.core import Array
 from tapecli.errors import TapeError, nearest
+from tapecli.optimize.constrained import DEPENDENT, FEASIBLE, WEAK, strongly_active
+from tapecli.optimize.lagrangian import kkt
+from tapecli.optimize.target import Target
+from tapecli.problem.targets import extended
+from tapecli.problem.trouble import labels
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
 
+#: Sensitivities by constant, then variable; and what is to be said about them.
+Moved = tuple[dict[str, dict[str, Array]], tuple[str, ...]]
 
-def sensitivities(
-    problem: Problem, at: Mapping[str, Array], run: Any, asked: Sequence[str]
-) -> dict[str, dict[str, Array]]:
-    """d(optimum)/d(constant) by constant, then variable, each of shape (variable's) + (constant's).
 
-    From ∇f(x(c), c) = 0 follows dx/dc = -H⁻¹ ∂∇f/∂c, in the variables that can move; those on a bound that the gradient
-    holds them to stay where they are. NaN where the point is no minimum with a definite Hessian."""
+def sensitivities(problem: Problem, at: Mapping[str, Array], run: Any, asked: Sequence[str]) -> Moved:
+    """d(optimum)/d(constant) by constant, then variable, each of shape (variable's) + (constant's), NaN where there is
+    no derivative; and the reasons for that."""
     _check(problem, asked)
-    target = run.target
+    target, sign = (
+        run.target,
+        -1.0 if problem.formula.goal is not None and problem.formula.goal.kind == "maximize" else 1,
+    )
+    x = target.flat(run.at)
+    multipliers = np.asarray(run.end.memory["multipliers"]) if target.constraints is not None else np.zeros(0)
+    wide = extended(problem, {**at, **dict(zip(target.names, run.at, strict=True))}, sign, asked)
+    where = _places(wide)
+    with np.errstate(all="ignore"):
+        free, strong, reason = _active(problem, target, x, multipliers)
+        if run.evidence is None or run.evidence.kind != "minimum" or run.evidence.flat:
+            reason = "the point is not shown to be a minimum with a definite Hessian"
+        hessian, rows = _second(wide, multipliers, strong)
+        inner = np.concatenate([where[name] for name in target.names])
+        if reason is None and _rank(rows[:, inner[free]]) < rows.shape[0]:
+            reason = "the gradients of the constraints that hold as equalities depend on one another"
+        result: dict[str, dict[str, Array]] = {}
+        for name in asked:
+            moved = np.zeros((x.size, where[name].size))
+            if reason is not None:
+                moved[:] = math.nan
+            elif np.any(free):
+                moved[free] = _solved(hessian, rows, inner[free], where[name])
+            result[name] = _parts(target, moved, problem.formula.names[name].shape)
+    return result, () if reason is None else (f"there is no derivative of the optimum to constants: {reason}",)
+
+
+def _places(wide: Target) -> dict[str, Array]:
+    """Where the entries of each name are in a vector."""
+    ends = np.cumsum([0, *wide.sizes])
+    return {name: np.arange(ends[k], ends[k + 1]) for k, name in enumerate(wide.names)}
+
+
+def _active(problem: Problem, target: Target, x: Array, multipliers: Array) -> tuple[Array, Array, str | None]:
+    """Which variables can move, which constraints hold as equalities, and a name of what holds without being held to
+    it, if there is such."""
+    gradient, size = target.gradient(x)[1], 0.0
+    strong, reason = np.zeros(0, dtype=bool), None
     if target.constraints is not None:
-        raise TapeError("unsupported", "--sensitivity is for problems without `subject to`", hint="bounds are served")
-    point = dict(zip(target.names, run.at, strict=True))
-    derived = problem.derivatives(order=2, at={**at, **point}, wrt=[*target.names, *asked])
-    blocks, gradients = derived.hessian or {}, derived.gradient or {}
-    sign = 1.0 if problem.formula.goal is None or problem.formula.goal.kind != "maximize" else -1.0
-    x, g = target.flat(run.at), sign * target.flat([gradients[name] for name in target.names])
-    free = ~(((x <= target.low) & (g > 0.0)) | ((x >= target.high) & (g < 0.0)))
-    sizes = dict(zip(target.names, target.sizes, strict=True))
-    hessian = np.block([[blocks[r][c].reshape(sizes[r], sizes[c]) for c in target.names] for r in target.names])
-    definite = run.evidence is not None and run.evidence.kind == "minimum"
-    result: dict[str, dict[str, Array]] = {}
-    for name in asked:
-        shape = problem.formula.names[name].shape
-        count = math.prod(shape)
-        mixed = np.vstack([blocks[row][name].reshape(sizes[row], count) for row in target.names]).astype(np.float64)
-        moved = np.zeros((x.size, count))
-        if not definite:
-            moved[:] = math.nan
-        elif np.any(free):
-            moved[free] = -_solved(hessian.astype(np.float64)[np.ix_(free, free)], mixed[free])
-        parts, begin = {}, 0
-        for row, size, own in zip(target.names, target.sizes, target.shapes, strict=True):
-            parts[row] = moved[begin : begin + size].reshape(own + shape)
-            begin += size
-        result[name] = parts
-    return result
+        here = kkt(target, x, multipliers)
+        size, gradient = float(np.linalg.norm(here.gradient - gradient)), here.gradient
+        strong = strongly_active(target, x, here, multipliers)
+        touching = here.c >= -FEASIBLE * np.maximum(1.0, np.abs(here.jacobian) @ np.abs(x))
+        if np.any(touching & ~strong):
+            line = _line(problem, int(np.argmax(touching & ~strong)))
+            reason = f"the constraint of line {line} just holds, with a multiplier of 0"
+    low, high = x <= target.low, x >= target.high
+    pinned = target.low == target.high
+    weak = (low | high) & ~pinned & (np.abs(gradient) <= WEAK * (size + float(np.linalg.norm(gradient))))
+    if np.any(weak):
+        reason = f"{labels(target)[int(np.argmax(weak))]} lies on its bound without being held there"
+    return ~((low & (gradient > 0.0)) | (high & (gradient < 0.0)) | pinned), strong, reason
 
 
-def _solved(matrix: Array, right: Array) -> Array:
-    """The solution of a symmetric system, scaled so that its diagonal is 1; NaN where it is singular."""
-    root = np.sqrt(np.abs(np.diag(matrix)))
+def _line(problem: Problem, entry: int) -> int:
+    """The line of the constraint that an entry of all constraints belongs to."""
+    rows = problem.formula.constraints
+    sizes = [math.prod(np.broadcast_shapes(row.left.shape, row.right.shape)) for row in rows]
+    return rows[int(np.searchsorted(np.cumsum(sizes), entry, side="right"))].place.line
+
+
+def _second(wide: Target, multipliers: Array, strong: Array) -> tuple[Array, Array]:
+    """The Hessian of the Lagrangian to variables and constants, and the derivatives of the active constraints."""
+    spec, x = wide.constraints, wide.flat(wide.starts)
+    if spec is None:
+        return wide.hessian(x), np.zeros((0, x.size))
+
+    def lagrangian(*values: Any) -> Any:
+        return wide.function(*values) + ops.sum(derive.constant_like(values[0], multipliers) * spec.function(*values))
+
+    return wide.second("lagrangian", lagrangian, [], x, []), wide.columns("constraints", spec.function, x)[1][strong]
+
+
+def _rank(rows: Array) -> int:
+    """How many rows are independent, whatever their lengths."""
+    if not rows.size:
+        return 0
+    lengths = np.linalg.norm(rows, axis=1)
+    sigma = np.linalg.svd(rows / np.where(lengths > 0.0, lengths, 1.0)[:, None], compute_uv=False)
+    return int(np.sum(sigma > DEPENDENT * max(float(np.max(sigma)), 1e-300)))
+
+
+def _solved(hessian: Array, rows: Array, free: Array, wrt: Array) -> Array:
+    """The upper part of the solution of the system above, scaled so that diagonal and rows are about 1; NaN where it is
+    singular."""
+    root = np.sqrt(np.abs(np.diag(hessian)[free]))
     root = np.where(root > 0.0, root, 1.0)
+    a = rows[:, free] / root
+    lengths = np.linalg.norm(a, axis=1)
+    a = a / lengths[:, None]
+    matrix = np.block([[hessian[np.ix_(free, free)] / np.outer(root, root), a.T], [a, np.zeros((len(a), len(a)))]])
+    right = np.vstack([hessian[np.ix_(free, wrt)] / root[:, None], rows[:, wrt] / lengths[:, None]])
     try:
-        found = np.linalg.solve(matrix / np.outer(root, root), right / root[:, None])
+        found = -np.linalg.solve(matrix, right)
     except np.linalg.LinAlgError:
-        return np.full_like(right, math.nan)
-    return np.asarray(found / root[:, None])
+        return np.full((free.size, wrt.size), math.nan)
+    return np.asarray(found[: free.size] / root[:, None])
+
+
+def _parts(target: Target, moved: Array, shape: tuple[int, ...]) -> dict[str, Array]:
+    parts, begin = {}, 0
+    for name, size, own in zip(target.names, target.sizes, target.shapes, strict=True):
+        parts[name] = moved[begin : begin + size].reshape(own + shape)
+        begin += size
+    return parts
 
 
 def _check(problem: Problem, asked: Sequence[str]) -> None:

@@ -23,14 +23,15 @@ KEPT = 4
 
 
 class Setting:
-    """The leaves of a problem at a point: which of them are variables, and the values of the others."""
+    """The leaves of a problem at a point: which of them are variables, and the values of the others. Names in `also`
+    count as variables."""
 
-    def __init__(self, problem: Problem, at: Mapping[str, Array]) -> None:
+    def __init__(self, problem: Problem, at: Mapping[str, Array], also: Sequence[str] = ()) -> None:
         formula = problem.formula
         self.problem = problem
         self.leaves = problem.runner.leaves()
         self.arrays = problem.runner.arrays(self.leaves, at)
-        self.free = [i for i, (name, _) in enumerate(self.leaves) if formula.inputs[name].kind == "var"]
+        self.free = [i for i, (name, _) in enumerate(self.leaves) if formula.inputs[name].kind == "var" or name in also]
         if not self.free:
             raise TapeError("usage", f"`{problem.name}` has no variables", hint="declare one: var x = 1")
         self.entries = [formula.inputs[self.leaves[i][0]] for i in self.free]
@@ -85,6 +86,32 @@ def target_of(
         kept[known] = _made(setting, sign, loss, scale, squares)
     target: Target = kept[known]
     return target.begun_at([setting.arrays[i] for i in setting.free])
+
+
+def extended(problem: Problem, at: Mapping[str, Array], sign: float, also: Sequence[str]) -> Target:
+    """The goal, with its constraints, as a function of the variables and of the constants in `also`: for derivatives,
+    so bounds are left out, and the starts are the values at the point."""
+    setting = Setting(problem, at, also)
+    goal = problem.formula.goal
+    assert goal is not None
+    single, none = setting.function([goal.output.node]), [None] * len(setting.entries)
+
+    def objective(*xs: Any) -> Any:
+        return sign * single(*xs)[0]
+
+    names, starts = [entry.name for entry in setting.entries], [setting.arrays[i] for i in setting.free]
+    how = problem.runner.how._replace(steady=True)
+    return Target(
+        objective,
+        names,
+        starts,
+        none,
+        none,
+        problem.dtype,
+        problem.runner.engine,
+        how=how,
+        constraints=_constraints(setting),
+    )
 
 
 def _made(setting: Setting, sign: float, loss: str, scale: float, squares: bool) -> Target:

@@ -325,7 +325,6 @@ class Report:
         self._result(fields, lambda: sparse.matrix_market(m).splitlines(), r, row, blame)
 
     def minimum(self, r: Minimum, row: int | None, tolerance_asked: bool) -> None:
-        from tapecli.problem.results import STOP_REASONS
         from tapecli.report import records, shown, verdicts
 
         for note in r.notes:
@@ -334,13 +333,12 @@ class Report:
         if warning is not None:
             self._warnings.append(warning)
         fields = records.of_minimum(r) if self.style.json else {}
-        sentence = STOP_REASONS.get(r.stop_reason, r.stop_reason)
+        sentence = r.ending
         self._result(fields, lambda: shown.of_minimum(r, sentence), r, row, error, code)
         if warning is not None and not self.style.quiet:
             self.fault(warning)
 
     def fit(self, r: Fit, row: int | None, tolerance_asked: bool) -> None:
-        from tapecli.problem.results import STOP_REASONS
         from tapecli.report import fits, verdicts
 
         for note in r.minimum.notes:
@@ -349,7 +347,7 @@ class Report:
         if warning is not None:
             self._warnings.append(warning)
         fields = fits.record(r) if self.style.json else {}
-        sentence = STOP_REASONS.get(r.stop_reason, r.stop_reason)
+        sentence = r.minimum.ending
         self._result(fields, lambda: fits.lines(r, sentence), r, row, error, code)
         if warning is not None and not self.style.quiet:
             self.fault(warning)

@@ -71,6 +71,8 @@ def _evidence(r: Minimum) -> dict[str, Any]:
     if r.evidence is not None:
         e = r.evidence
         fields["evidence"] = {"kind": e.kind, "distance": e.distance, "decrease": e.decrease, "curvature": e.curvature}
+        if e.beside is not None:
+            fields["evidence"]["beside"] = e.beside
     if r.violation is not None:
         fields["violation"] = r.violation
     if r.sensitivity is not None:

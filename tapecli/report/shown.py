@@ -123,10 +123,15 @@ def evidence(r: Minimum) -> list[str]:
     said = {"minimum": "a minimum", "saddle": "a saddle", "slope": "not stationary"}
     what = "a minimum, but not at one point alone" if r.evidence.flat and r.evidence.holds else "not decided"
     line = f"by its exact derivatives the point is {said.get(r.evidence.kind, what)}"
+    if r.evidence.kind == "minimum" and r.evidence.flat and r.evidence.holds:
+        line = f"by its exact derivatives the point is {what}"
+    if r.evidence.kind == "saddle" and r.evidence.beside is not None:
+        line = "by its exact derivatives and the values beside it the point is no minimum"
     if r.evidence.distance is not None and r.evidence.distance < REACHED and r.evidence.holds:
         line += ", reached up to rounding"
     elif r.evidence.distance is not None:
-        line += f", and the optimum about {rough(r.evidence.distance)} away (relative)"
+        what = "the stationary point" if r.evidence.kind == "saddle" else "the optimum"
+        line += f", and {what} about {rough(r.evidence.distance)} away (relative)"
     if r.violation is not None:
         line += f"; constraints are violated by {rough(r.violation)} at most"
     return [line]

@@ -9,9 +9,9 @@ from tapecli.errors import CODES, TapeError
 from tapecli.report import INTERRUPTED
 from tapecli.report.faults import Fault
 from tapecli.report.numbers import rough
+from tapecli.report.text import clean, count
 
 if TYPE_CHECKING:
-    from tapecli.optimize.evidence import Evidence
     from tapecli.problem.results import Check, DerivativeCheck, Expectation, Minimum
     from tapecli.problem.updating import Update
 
@@ -42,16 +42,15 @@ def of_minimum(r: Minimum, tolerance_asked: bool) -> tuple[int, TapeError | None
         return CODES["nonfinite"][0], r.trouble or TapeError("nonfinite", message, hint=_ADVICE[reason]), None
     if r.converged:
         return 0, None, None
-    from tapecli.problem.results import STOP_REASONS
-
-    told = _told(r.evidence)
+    told = _told(r)
     if told is not None and reason != "stalled":
-        return 0, None, Fault("warning", "minimize", f"not converged: {told}", None, None, None)
-    if reason == "steps" and not tolerance_asked and r.gradient_norm <= FLAT[r.dtype] * max(1.0, abs(r.value)):
+        return 0, None, Fault("warning", "minimize", f"not converged: {told}{_far(r)}", None, None, None)
+    small = r.gradient_norm <= FLAT[r.dtype] * max(1.0, abs(r.value)) and not r.strayed
+    if reason == "steps" and not tolerance_asked and small and (r.violation or 0.0) <= 1e-6:
         return 0, None, None  # nobody asked for more, and it looks like a minimum
     if r.violation is not None and r.violation > 1e-6:
         norm = f"constraints are still violated by {rough(r.violation)}"
-    message = f"not converged: {STOP_REASONS.get(reason, reason)}, and {norm}"
+    message = f"not converged: {r.ending}, and {norm}{_far(r)}"
     if reason in ("timeout", "max_evaluations", "stalled") or (reason == "steps" and tolerance_asked):
         return CODES["limit"][0], TapeError("limit", message, hint=_advice(r)), None
     return 0, None, Fault("warning", "minimize", message, None, None, _advice(r))
@@ -60,6 +59,9 @@ def of_minimum(r: Minimum, tolerance_asked: bool) -> tuple[int, TapeError | None
 def _advice(r: Minimum) -> str | None:
     from tapecli.optimize.methods import is_first_order
 
+    if r.strayed:
+        name = clean(r.strayed[0].name.split("[")[0])
+        return f"bound what runs off: var {name} = … in [0, 10]; or start elsewhere (--at)"
     if r.stop_reason == "steps" and not is_first_order(r.method):
         return "more --steps, or start nearer (--at)"
     return _ADVICE.get(r.stop_reason)
@@ -70,14 +72,43 @@ def remark(note: str) -> Fault:
     return Fault("warning", "minimize", note, None, None, None)
 
 
-def _told(evidence: Evidence | None) -> str | None:
+def _far(r: Minimum) -> str:
+    """Which variable has run off, to be added to a message."""
+    if not r.strayed:
+        return ""
+    one, *more = r.strayed
+    others = f", and {count(len(more), 'other entry', 'other entries')} about as far" if more else ""
+    return (
+        f"; {clean(one.name)} has run off from {rough(one.start)} to {rough(one.end)}{others}: "
+        "there may be no minimum at a finite point"
+    )
+
+
+def _told(r: Minimum) -> str | None:
     """What speaks against a minimum, in words."""
-    if evidence is None or evidence.holds:
+    e = r.evidence
+    if e is None or e.holds:
         return None
-    if evidence.kind == "saddle":
+    if e.kind == "saddle" and e.beside == "lower":
+        return (
+            "the point is no minimum: the gradient is 0 and the Hessian singular there, and values beside it are lower"
+        )
+    if e.kind == "saddle":
         return "the point is a saddle: the gradient is 0 there, but the value falls in some direction"
-    if evidence.kind == "slope":
+    if e.kind == "slope" and e.beside == "lower":
+        return "the point is no minimum: values very near it are lower"
+    if e.kind == "slope" and r.violation is not None and e.distance is None:
+        return "the conditions of optimality do not hold there, or only within the tolerance: nothing shows a minimum"
+    if e.kind == "slope" and e.distance is None:
+        return "the slopes around the point tell of no minimum near it: the value still falls, if slowly"
+    if e.kind == "slope":
         return "the value still falls: a Newton step would go on"
+    if e.beside == "level":
+        return "the objective is flat there: in some direction neither derivatives nor values nearby change"
+    if e.beside == "mixed":
+        return "the objective is flat there: to one side neither derivatives nor values nearby change"
+    if e.beside == "higher":
+        return "the Hessian is singular there and proves nothing; as far as values nearby show, the point is a minimum"
     return "the Hessian is singular there, so it cannot be told whether this is a minimum"
 
 

@@ -61,7 +61,44 @@ def test_what_is_refused(name: str, code: str) -> None:
     assert caught.value.code == code
 
 
-def test_under_constraints_it_is_not_offered() -> None:
-    with pytest.raises(TapeError) as caught:
-        tp.parse("const a = 1\nvar x = 0\nminimize (x - a)^2\nsubject to x <= 0").minimize(sensitivity="a")
-    assert caught.value.code == "unsupported"
+#: Constants a and b, and what holds at the optimum: equalities, inequalities that are active, some that are not, bounds
+CONSTRAINED = [
+    "var x = 1, y = 2\nminimize (x - a)^2 + b*(y - 1)^2\nsubject to x + y == a*b",
+    "var x = 1, y = 2\nminimize exp(x - a) + y^2 + x^2\nsubject to x^2 + y^2 >= b\nsubject to x + y <= 100",
+    "var x = 0.5, y = 0.5\nminimize (x - 2*a)^2 + (y - 1)^2\nsubject to x - 2*y + 1 == 0\nsubject to x^2/4 + y^2 <= b",
+    "var x = 1 in [0, 1.5], y = 1, z = 1\nminimize (x - 4)^2 + (y - a)^2 + a*z^2 + y*z\nsubject to x + y + z <= b",
+    "var v[3] = 1\nminimize sum((v - a)^4) + sum(v^2)\nsubject to v[1..2] >= [b, b/4]\nsubject to sum(v) == 2*b",
+    "var x = 1, y = 1\nmaximize -(x - a)^2 - (y - b)^2\nsubject to x*y <= 1",
+]
+
+
+@pytest.mark.parametrize("text", CONSTRAINED)
+def test_under_constraints_it_is_that_of_problems_that_are_solved_again(text: str) -> None:
+    problem = tp.parse(f"const a = 1.3, b = 1.7\n{text}")
+    found = problem.minimize(sensitivity=["a", "b"])
+    assert found.converged
+    assert found.sensitivity is not None
+    step, moved = 1e-5, 0.0
+    for name, value in (("a", 1.3), ("b", 1.7)):
+        up, down = (problem.minimize(at={name: value + h}) for h in (step, -step))
+        for row in found.at:
+            slope = (up.at[row] - down.at[row]) / (2 * step)
+            assert found.sensitivity[name][row] == pytest.approx(slope, rel=1e-5, abs=1e-6)
+            moved = max(moved, float(abs(slope).max()))
+    assert moved > 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("var x = 3\nminimize (x - a)^2\nsubject to x >= 1", "the constraint of line 4 just holds"),
+        ("var x = 3, y = 1\nminimize x^2 + y^2\nsubject to x + y == a\nsubject to 2*x + 2*y == 2*a", "depend on one"),
+        ("var x = 3 in [1, 5]\nminimize (x - a)^2 + exp(0)", "x lies on its bound without being held there"),
+        ("var x = 0, y = 0\nminimize x^2 + 0*y\nsubject to x >= a - 5", "not shown to be a minimum"),
+    ],
+)
+def test_where_there_is_no_derivative_it_is_said_why(text: str, why: str) -> None:
+    found = tp.parse(f"const a = 1\n{text}").minimize(sensitivity="a")
+    assert found.sensitivity is not None
+    assert math.isnan(found.sensitivity["a"]["x"])
+    assert why in " ".join(found.notes)

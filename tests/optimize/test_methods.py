@@ -285,4 +285,5 @@ def test_an_objective_without_a_lowest_value() -> None:
     assert not found.converged
     assert found.stop_reason == "nonfinite"
     assert found.trouble is not None
-    assert "falls without end" in found.trouble.message
+    assert "unbounded below" in found.trouble.message
+    assert "x goes to infinity" in found.trouble.message
