@@ -130,7 +130,7 @@ def test_a_table_with_values_before_and_after_it() -> None:
 
 
 def test_rows_of_a_file_that_fail_do_not_keep_others_from_running(tmp_path: Path) -> None:
-    """By the command line, on each engine: on two the same bytes but for the engine's name, with what is not finite blamed."""
+    """By the command line on each engine, with what is not finite blamed; where NumPy computes, with the same bytes."""
     (tmp_path / "f.tape").write_text('var x = 1\ndata d from "d.csv"\nsum(d) * log(x)\n')
     (tmp_path / "d.csv").write_text("d\n1\n2\n")
     (tmp_path / "p.csv").write_text("x\n" + "".join(f"{k % 7}\n" for k in range(50)))
