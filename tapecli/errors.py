@@ -8,7 +8,8 @@ place, `tapecli.report`.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 #: code -> (exit status of the command line, what the code stands for)
 CODES: dict[str, tuple[int, str]] = {
@@ -132,6 +133,8 @@ class TapeError(Exception):
         self.hint = None if hint is None else abridged(hint)
         self.label = None if label is None else abridged(label)
         self.more = tuple(more)
+        #: the code of a wrong call where it is a file that makes it
+        self.written = "value"
 
     @property
     def exit_code(self) -> int:
@@ -141,6 +144,18 @@ class TapeError(Exception):
         where = f"{self.place!r}: " if self.place is not None else ""
         hint = f" ({self.hint})" if self.hint else ""
         return f"{where}{self.message}{hint}"
+
+
+@contextmanager
+def written_at(place: Place, in_file: bool = True) -> Iterator[None]:
+    """A wrong call inside is a fault of the formula at `place`, where it is the file that asks for it."""
+    try:
+        yield
+    except TapeError as error:
+        if in_file and error.code == "usage":
+            error.code = error.written
+            error.place = error.place or place
+        raise
 
 
 #: No message is longer than this.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tapecli.errors import Place, TapeError, nearest
+from tapecli.errors import Place, TapeError, nearest, written_at
 from tapecli.graph import Node, shape_text
 from tapecli.language.formula import Goal, Output
 from tapecli.language.machine import Machine
@@ -115,7 +115,8 @@ def option(e: Elaborator, setting: syntax.Setting) -> Any:
 
     def schedule(m: Machine, name: str, args: list[Any], keys: dict[str, Any]) -> Any:
         keyed = {key: e.evaluate(m.node(value)).tolist() for key, value in keys.items()}
-        return e.context.schedule(name, [e.evaluate(m.node(arg)).tolist() for arg in args], keyed)
+        with written_at(e.place(setting.start, setting.end)):
+            return e.context.schedule(name, [e.evaluate(m.node(arg)).tolist() for arg in args], keyed)
 
     e.machine.options["schedule"] = schedule
     try:

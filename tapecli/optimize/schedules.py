@@ -97,7 +97,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> TapeError:
     known = list(known)
     close = nearest(name, known)
     guess = f"did you mean `{close}`? " if close else ""
-    return TapeError("usage", f"there is no {kind} `{name}`", hint=f"{guess}there is {', '.join(known)}")
+    error = TapeError("usage", f"there is no {kind} `{name}`", hint=f"{guess}there is {', '.join(known)}")
+    error.written = "name"
+    return error
 
 
 def read_options(owner: str, table: Sequence[Option], given: Mapping[str, Any]) -> Options:

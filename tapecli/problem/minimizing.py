@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tapecli.core import Array
-from tapecli.errors import Place, TapeError
+from tapecli.errors import Place, TapeError, written_at
 from tapecli.optimize import loop, methods
 from tapecli.optimize.batches import MiniBatches
 from tapecli.optimize.constrained import judge_constrained
@@ -147,13 +146,14 @@ def run_of(
     given = {**_from_file(method, goal), **options}
     chosen: Method
     why: str | None
-    with _placed(goal, method is None and not options):
+    with written_at(_using(goal), method is None and not options and goal.method is not None):
         if runs.batched(goal, how) is not None and (method or goal.method or "auto").lower() == "auto":
             chosen, why = runs.for_batches(given)
         else:
             chosen, why = _method(problem, at, target, method, given)
     methods.check(chosen, target)
-    limits = _limits(goal.settings, steps, tol, timeout, STEPS if methods.is_first_order(chosen.name) else OTHERS)
+    with written_at(goal.place, steps is None and tol is None):
+        limits = _limits(goal.settings, steps, tol, timeout, STEPS if methods.is_first_order(chosen.name) else OTHERS)
     usual = steps is None and "steps" not in goal.settings and runs.batched(goal, how) is None
     chosen, limits = runs.prepared(problem, at, goal, chosen, limits, how, steps is not None)
     target.planned = limits.steps
@@ -197,17 +197,10 @@ def _evidence(target: Target, end: State, point: Sequence[Array], tol: float | N
     return judge(target, x, ASKED) if tol is not None else judge(target, x)
 
 
-@contextmanager
-def _placed(goal: Goal, in_file: bool) -> Iterator[None]:
-    """What is wrong with a method and its options is told at `using`, where the file alone names them."""
-    try:
-        yield
-    except TapeError as error:
-        if error.place is None and in_file and goal.method is not None:
-            source, start, end = goal.place.source, goal.place.start, goal.place.end
-            at = source.text.rfind("using", start, end)
-            error.place = Place(source, max(start, at), end)
-        raise
+def _using(goal: Goal) -> Place:
+    """Where the file names its method."""
+    source, start, end = goal.place.source, goal.place.start, goal.place.end
+    return Place(source, max(start, source.text.rfind("using", start, end)), end)
 
 
 def _from_file(method: str | None, goal: Any) -> dict[str, Any]:

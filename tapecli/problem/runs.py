@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tapecli.core import Array
-from tapecli.errors import TapeError
+from tapecli.errors import TapeError, written_at
 from tapecli.language.formula import Goal
 from tapecli.optimize import loop, methods
 from tapecli.optimize.batches import MiniBatches
@@ -74,7 +74,8 @@ def seed_of(problem: Problem, goal: Goal, how: RunOptions) -> int:
     """The seed: the caller's, or the file's, or the problem's."""
     seed = goal.settings.get("seed", problem.seed) if how.seed is None else how.seed
     if not (float(seed).is_integer() and seed >= 0):
-        raise TapeError("usage", f"seed is a whole number, 0 or more, not {seed}", place=goal.place)
+        with written_at(goal.place, how.seed is None and "seed" in goal.settings):
+            raise TapeError("usage", f"seed is a whole number, 0 or more, not {seed}")
     return int(seed)
 
 
@@ -82,7 +83,8 @@ def batched(goal: Goal, how: RunOptions) -> tuple[int, int | None] | None:
     """Rows per batch and number of epochs, or None where every step takes all data."""
     from tapecli.problem import batching
 
-    return batching.asked(goal.settings, how.batch, how.epochs)
+    with written_at(goal.place, how.batch is None and how.epochs is None):
+        return batching.asked(goal.settings, how.batch, how.epochs)
 
 
 def for_batches(options: Mapping[str, Any]) -> tuple[Method, str]:
