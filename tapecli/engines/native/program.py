@@ -208,10 +208,13 @@ class Steps:
             if slot is not None:
                 self._hold(slot, value[:count])
         sizes = [math.prod(shape) for shape in self._repeat.out]
-        outs = aligned(count * (sum(sizes) + 1) if sizes else 1, self.dtype)
-        self._memory.hold(self._repeat.outs, outs)
+        outs = None
+        if sizes:
+            outs = aligned(count * (sum(sizes) + 1), self.dtype)
+            self._memory.hold(self._repeat.outs, outs)
         done: int = self._call(ctypes.c_int64(count))
-        return Run([own.copy() for own in self._state], self._split(outs, sizes, done), done)
+        put_out = [] if outs is None else self._split(outs, sizes, done)
+        return Run([own.copy() for own in self._state], put_out, done)
 
     def _hold(self, slot: int, value: Any) -> None:
         """Puts an argument where the code reads it."""
@@ -219,8 +222,6 @@ class Steps:
 
     def _split(self, outs: Array, sizes: Sequence[int], done: int) -> list[Array]:
         """What the steps put out, an array (steps × shape) for each result."""
-        if not sizes:
-            return []
         table = outs.reshape(-1, sum(sizes) + 1)[:done]
         ends = np.cumsum(sizes)
         return [
