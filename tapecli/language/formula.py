@@ -33,8 +33,8 @@ class Output(NamedTuple):
 class Goal(NamedTuple):
     """The objective: `kind` is minimize, maximize or fit. `method` and `options` come from `using`, `settings` are
     steps, tol and the like. Of a fit, `residuals` are divided by sigma; `observed` is its left side, `difference` left
-    minus right, `weights` what each square of a difference counts (None: 1), `fitted` its
-    right side, `label` its left side as it is written."""
+    minus right, `weights` what each square of a difference counts (None: 1), `sigma` what these come from if that is
+    given, `fitted` its right side, `label` its left side as it is written."""
 
     kind: str
     output: Output
@@ -46,6 +46,7 @@ class Goal(NamedTuple):
     observed: Node | None = None
     difference: Node | None = None
     weights: Node | None = None
+    sigma: Node | None = None
     fitted: Node | None = None
     label: str = ""
 

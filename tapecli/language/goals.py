@@ -41,18 +41,18 @@ def fit(e: Elaborator, s: syntax.Fit) -> None:
     residuals = difference = _paired(e, "sub", ("what is observed", left), ("the model", right), place)
     settings = {setting.name: setting for setting in s.settings}
     terms = residuals
-    weights = None
+    weights = sigma = None
     if "sigma" in settings and "weights" in settings:
         raise TapeError("type", "a fit has sigma or weights, not both", place=place)
     if "sigma" in settings:
-        given = settings["sigma"]
-        sigma, where = e.value(given.code), e.place(given.start, given.end)
+        setting = settings["sigma"]
+        sigma, where = e.value(setting.code), e.place(setting.start, setting.end)
         terms = residuals = _paired(e, "div", ("the residuals", residuals), ("`sigma`", sigma), where)
         weights = m.apply("power", sigma, exponent=-2.0)
     squares = m.apply("power", terms, exponent=2.0)
     if "weights" in settings:
-        given = settings["weights"]
-        weights, where = e.value(given.code), e.place(given.start, given.end)
+        setting = settings["weights"]
+        weights, where = e.value(setting.code), e.place(setting.start, setting.end)
         squares = _paired(e, "mul", ("`weights`", weights), ("the residuals", squares), where)
     total = m.apply("sum", squares, axes=tuple(range(squares.ndim)))
     output = Output(f"_{len(e.outputs) + 1}", total, place)
@@ -62,7 +62,8 @@ def fit(e: Elaborator, s: syntax.Fit) -> None:
     assert e.goal is not None
     parts = {"observed": m.node(left), "difference": m.node(difference), "fitted": m.node(right)}
     label = place.text.partition("~")[0].removeprefix("fit").strip()
-    e.goal = e.goal._replace(**parts, label=label, weights=None if weights is None else m.node(weights))
+    own = {name: None if x is None else m.node(x) for name, x in (("sigma", sigma), ("weights", weights))}
+    e.goal = e.goal._replace(**parts, label=label, sigma=own["sigma"], weights=own["weights"])
 
 
 def _paired(e: Elaborator, op: str, left: tuple[str, Any], right: tuple[str, Any], place: Place) -> Any:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tapecli.core import Array
-from tapecli.graph import needed
+from tapecli.errors import TapeError
+from tapecli.graph import INPUT, Node, needed
 from tapecli.optimize.target import Target
+from tapecli.tape import number_of
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
@@ -50,6 +52,36 @@ def fault_of(problem: Problem, at: Mapping[str, Array], target: Target) -> Fault
     return Fault(None)
 
 
+def check_sigma(problem: Problem, at: Mapping[str, Array]) -> None:
+    """Raises TapeError("value") where a standard deviation of a fit is below 0. One that moves with the variables is
+    left to the run."""
+    goal = problem.formula.goal
+    if goal is None or goal.sigma is None:
+        return
+    if any(node.op is INPUT and _moves(problem, node) for node in needed([goal.sigma])):
+        return
+    leaves = problem.runner.leaves()
+    with np.errstate(all="ignore"):
+        (value,) = problem.runner.function([goal.sigma], [node for _, node in leaves])(
+            *problem.runner.arrays(leaves, at)
+        )
+    sigma = np.asarray(number_of(value)).reshape(-1)
+    below = np.flatnonzero(sigma < 0.0)
+    if not below.size:
+        return
+    k = int(below[0])
+    row = next((name for name, entry in problem.formula.inputs.items() if entry.node is goal.sigma), None)
+    where = None if row is None else problem.row_of(row, k)
+    which = where or (f"entry {k + 1}" if sigma.size > 1 else None)
+    message = f"a standard deviation is above 0, and sigma is {float(sigma[k]):.6g}" + (f" in {which}" if which else "")
+    raise TapeError("value", message, place=goal.place, hint="mend the number, or leave the observation out")
+
+
+def _moves(problem: Problem, node: Node) -> bool:
+    """Whether an input is a variable."""
+    return any(entry.node is node and entry.kind == "var" for entry in problem.formula.inputs.values())
+
+
 def _starts(target: Target) -> Iterator[Array]:
     """The start, points around it, and points of other sizes."""
     draw, start = np.random.default_rng(0), target.flat(target.starts)
@@ -68,11 +100,11 @@ def _terms(problem: Problem, at: Mapping[str, Array]) -> Array:
     leaves = problem.runner.leaves()
     with np.errstate(all="ignore"):
         values = problem.runner.function(nodes, [node for _, node in leaves])(*problem.runner.arrays(leaves, at))
-        first = np.asarray(values[0], dtype=problem.dtype).reshape(-1)
+        first = np.asarray(values[0], dtype=problem.dtype)
         if goal.difference is None:
-            return first
-        weights = np.ones_like(first) if len(values) == 1 else np.asarray(values[1], dtype=problem.dtype).reshape(-1)
-        return np.asarray(first * first * weights)
+            return first.reshape(-1)
+        weights = np.ones_like(first) if len(values) == 1 else np.asarray(values[1], dtype=problem.dtype)
+        return np.asarray(first * first * weights).reshape(-1)
 
 
 def _column(problem: Problem, at: Mapping[str, Array], name: str) -> Array:

@@ -13,6 +13,7 @@ from tapecli.errors import TapeError
 from tapecli.graph import Node, dependents, needed
 from tapecli.optimize.losses import LOSSES
 from tapecli.optimize.target import Constraints, Residuals, Target
+from tapecli.problem.cells import check_sigma
 from tapecli.rewrite.squares import KINKED, Squares, squares_of
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def target_of(
     if known not in kept:
         if len(kept) >= KEPT:
             kept.clear()
+        check_sigma(problem, at)
         kept[known] = _made(setting, sign, loss, scale, squares)
     target: Target = kept[known]
     return target.begun_at([setting.arrays[i] for i in setting.free])

@@ -233,3 +233,54 @@ def test_a_minimum_of_wild_scales_is_still_one() -> None:
         s, c, n = 10.0 ** draw.uniform(-8, 8), draw.uniform(-3, 3), int(draw.integers(2, 5))
         text = f"var x[{n}] = 1\nminimize {s!r}*sum(exp(x) - {math.exp(c)!r}*x) + {s!r}*sum(x[1..{n - 1}]*x[2..{n}])^2"
         assert found(text).converged
+
+
+@pytest.mark.parametrize(
+    ("sigma", "words"),
+    [
+        ("s", "sigma is -2 in row 2 of d.csv (line 3)"),
+        ("2*s", "sigma is -4 in entry 2"),
+        ("-1", "sigma is -1 "),
+    ],
+)
+def test_a_standard_deviation_below_0_is_refused(sigma: str, words: str, tmp_path: Any) -> None:
+    rows = "1,2,1\n2,4,-2\n3,6,1\n"
+    with pytest.raises(tp.TapeError, match=words.replace("(", r"\(").replace(")", r"\)")) as caught:
+        fit_of(rows, f"fit y ~ a + b*t, sigma={sigma}", tmp_path)
+    assert caught.value.code == "value"
+    assert caught.value.place is not None
+    assert fit_of(rows, "fit y ~ a + b*t, sigma=abs(s)", tmp_path).converged
+    assert fit_of(rows, "fit y ~ a + b*t, sigma=a", tmp_path).trouble is None  # it moves: the run decides
+
+
+def test_terms_of_a_fit_that_broadcast_are_blamed_as_they_are() -> None:
+    problem = tp.parse("var a = -1, M[3, 3] = 1\nfit M ~ log(a), sigma=[1, 2, 0.5]")
+    trouble = problem.minimize().trouble
+    assert trouble is not None
+    assert "`log` of -1" in trouble.message
+
+
+@pytest.mark.parametrize(
+    ("tail", "code"),
+    [
+        (" using sgdd", "name"),
+        (" using sgd(lr=0.1)", "name"),
+        (" using sgd(learning_rate=-1)", "value"),
+        (" using sgd(learning_rate=exponential_decay(0.1))", "value"),
+        (", steps=2.5", "value"),
+        (", batch=0.5", "value"),
+    ],
+)
+def test_what_a_file_says_wrongly_of_its_method_is_a_fault_of_the_file(tail: str, code: str) -> None:
+    with pytest.raises(tp.TapeError) as caught:
+        tp.parse(f"var x = 1\nminimize x^2{tail}").minimize()
+    assert (caught.value.code, caught.value.exit_code) == (code, 3)
+    assert caught.value.place is not None
+    assert caught.value.place.line == 2
+
+
+def test_the_same_of_a_caller_is_a_wrong_call() -> None:
+    for options in ({"method": "sgdd"}, {"method": "sgd", "learning_rate": -1.0}, {"steps": 2.5}, {"batch": 0}):
+        with pytest.raises(tp.TapeError) as caught:
+            tp.parse("var x = 1\nminimize x^2").minimize(**options)
+        assert caught.value.code == "usage"
