@@ -160,7 +160,7 @@ class Sarif:
             "ruleId": fault.code,
             "ruleIndex": INDEX[fault.code],
             "level": level,
-            "message": {"text": text},
+            "message": {"text": text.replace("](", "] (")},  # else viewers make a link of it (SARIF 2.1.0, 3.11.6)
         }
         place = fault.place
         name = place.source.name if place is not None else file

@@ -145,6 +145,13 @@ def test_awkward_names_and_texts_keep_to_the_schemas(
     assert set(NAMES) <= paths  # the URI leads back to the file
 
 
+def test_a_text_of_a_file_makes_no_link(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "link.tape").write_text('data a from "[all is well](https://example.org)"\nsum(a)\n')
+    _, text = written(capsys, "check", "link.tape", "--format", "sarif")
+    (result,) = sarif(text)["results"]
+    assert "[all is well] (https" in result["message"]["text"]
+
+
 def test_a_run_that_is_ended_early_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, said in ((["--fail-fast"], "--fail-fast"), (["--max-failures", "1"], "--max-failures 1")):
         code, text = written(capsys, "check", ".", "--format", "junit", *words)
