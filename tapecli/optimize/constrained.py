@@ -105,7 +105,7 @@ def _along(target: Target, x: Array, multipliers: Array, here: Kkt, along: Tange
         return Evidence("slope", None, None, least)
     step = -(along.steps @ np.where(flat, 0.0, along.slopes / np.where(flat, 1.0, curvatures)))
     distance = relative(step, x, start)
-    decrease = max(0.0, -0.5 * float(here.gradient @ step))  # in this order, which never gives -0.0
+    decrease = max(-0.5 * float(here.gradient @ step), 0.0) + 0.0  # which is no -0.0
     near = _nearby(target, x, multipliers, along)
     ways = [Way(along.steps[:, k], float(curvatures[k])) for k in np.flatnonzero(~flat)[:WAYS]]
     ways.append(Way(step, max(-float(here.gradient @ step), 0.0)))

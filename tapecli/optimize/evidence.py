@@ -109,7 +109,7 @@ def _judged(target: Target, x: Array, stationary: float) -> Evidence:
     least = float(model.curvatures[0]) / greatest if greatest > 0 else 0.0
     step = _newton(model, x.size)
     distance = relative(step, x, target.flat(target.starts))
-    decrease = max(0.0, -0.5 * float(at.gradient @ step))  # in this order, which never gives -0.0
+    decrease = max(-0.5 * float(at.gradient @ step), 0.0) + 0.0  # which is no -0.0
     flat = model.curvatures <= target.rounding(NEGATIVE * 1e-2) * greatest if greatest > 0 else model.curvatures == 0.0
     if not (math.isfinite(distance) and math.isfinite(least)):
         return Evidence("undetermined", None, None, None, harmless=False)
@@ -170,7 +170,7 @@ def _of_products(target: Target, x: Array, free: Array, stationary: float) -> Ev
     if step is None:
         return Evidence("undetermined", None, None, None)
     distance = relative(step, x, target.flat(target.starts))
-    decrease = max(0.0, -0.5 * float(at.gradient @ step))  # in this order, which never gives -0.0
+    decrease = max(-0.5 * float(at.gradient @ step), 0.0) + 0.0  # which is no -0.0
     found = Evidence("minimum" if distance <= stationary else "slope", distance, decrease, None)
     draw = np.random.default_rng(0)
     ways = [step, *(np.where(free, draw.choice([-1.0, 1.0], x.size), 0.0) * np.abs(x) for _ in range(WAYS))]
@@ -218,7 +218,7 @@ def _of_squares(target: Target, x: Array, stationary: float) -> Evidence:
             "saddle" if least < -target.rounding(NEGATIVE) else "undetermined", None, None, least, flat, harmless=False
         )
     distance = relative(step, x, target.flat(target.starts))
-    decrease = max(0.0, -0.5 * float(at.gradient @ step))  # in this order, which never gives -0.0
+    decrease = max(-0.5 * float(at.gradient @ step), 0.0) + 0.0  # which is no -0.0
     if not (math.isfinite(distance) and math.isfinite(least)):
         return Evidence("undetermined", None, None, None, flat, harmless=False)
     near = Nearby(target, x, _squares_alone(target))
