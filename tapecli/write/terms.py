@@ -168,7 +168,7 @@ class Terms:
         kept, added = self._absorbed(kept, added, shape)
         kept = self._joined(kept)
         if not kept:
-            return self.spread(self.num(added[0] / added[1]), shape)
+            return self.spread(self.num(_quotient(*added)), shape)
         if len(kept) == 1 and added[0] == 0.0:
             return self.spread(self.product([(kept[0][0], 1.0)], kept[0][1], kept[0][2]), shape)
         # what is taken away stands behind, and what stands alone behind the products
@@ -317,7 +317,13 @@ def _fraction(up: float, down: float) -> tuple[float, float]:
         return up / common, down / common
     if up == down:
         return 1.0, 1.0
-    return (up, down) if up == int(up) else (up / down, 1.0)
+    return (up, down) if up == int(up) else (_quotient(up, down), 1.0)
+
+
+def _quotient(up: float, down: float) -> float:
+    """`up`/`down`, which is infinite or no number where `down` is 0."""
+    with np.errstate(all="ignore"):
+        return float(np.float64(up) / down)
 
 
 def _plus(one: tuple[float, float], two: tuple[float, float]) -> tuple[float, float]:
@@ -325,7 +331,7 @@ def _plus(one: tuple[float, float], two: tuple[float, float]) -> tuple[float, fl
         return _fraction(one[0] + two[0], one[1])
     if all(map(_whole, (*one, *two))):
         return _fraction(one[0] * two[1] + two[0] * one[1], one[1] * two[1])
-    return one[0] / one[1] + two[0] / two[1], 1.0
+    return _quotient(*one) + _quotient(*two), 1.0
 
 
 def reachable(roots: Iterable[Term]) -> list[Term]:

@@ -221,6 +221,12 @@ def test_a_hostile_file_name_stays_in_its_comment(tmp_path: Path) -> None:
         assert "\nimport os" not in tp.load(path).diff(form=form).text
 
 
+def test_a_divisor_that_is_always_0() -> None:
+    for formula in ("(y - 3)/(y - y)", "-(y - 1e-3)/((y^2 - y^2)*y)"):
+        text = tp.parse(f"var y = 1; {formula}").diff().text
+        assert not np.isfinite(tp.parse(text).value())
+
+
 def test_what_no_formula_says_is_refused() -> None:
     with pytest.raises(tp.TapeError) as caught:
         tp.parse("var x = 1; fold(s = x for k in 1..9: s*cos(s))").diff()
