@@ -280,9 +280,9 @@ def _free(words: Any) -> dict[str, Any]:
             except TapeError:  # it may be one that names other names; --at itself says what is wrong
                 free.setdefault(name.strip(), None)
         elif word.startswith("@"):
-            from tapecli.data import Table
+            from tapecli.problem.points import table_of
 
-            for header in Table(word[1:], word[1:]).headers or ():
+            for header in table_of(word[1:]).headers or ():
                 free.setdefault(header, None)
     return free
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from tapecli.errors import TapeError, nearest
 from tapecli.graph import shape_text
 from tapecli.language.formula import Formula
 from tapecli.tape import number_of
+
+if TYPE_CHECKING:
+    from tapecli.data import Table
 
 Values: TypeAlias = Mapping[str, Any]
 
@@ -91,17 +95,26 @@ class Rows(Sequence[dict[str, Array]]):
         }
 
 
-def from_rows(formula: Formula, path: str) -> Rows:
-    """A point per row of a CSV file, whose columns are names."""
+def table_of(path: str) -> Table:
+    """A file of points, which stands where the caller says and not beside the formula."""
     from tapecli.data import Table
 
-    table = Table(path, path)
+    if not os.path.exists(path):
+        hint = "the path after @ begins at the current folder"
+        raise TapeError("file", f"there is no file of points `{path}`", hint=hint)
+    return Table(path, path)
+
+
+def from_rows(formula: Formula, path: str) -> Rows:
+    """A point per row of a CSV file, whose columns are names."""
+    table = table_of(path)
     if table.headers is None:
         hint = "its columns are named by a first row, such as x,y"
         raise TapeError("data", f"`{path}` has no header row", hint=hint)
+    if not len(table.rows):
+        raise TapeError("data", f"`{path}` has names of columns and no rows", hint="each row is a point")
     rows = Rows({name: np.asarray(table.column(i)) for i, name in enumerate(table.headers)}, len(table.rows), {}, {})
-    if len(rows):
-        checked(formula, rows[0])
+    checked(formula, rows[0])
     return rows
 
 

@@ -46,7 +46,7 @@ TEXTS: dict[str, list[tuple[str, int, str]]] = {
         ("nowhere", 3, "there is no point `nowhere`"),
         ("zz=1", 3, "called `zz`"),
         ("x=", 3, "expected a number, a name or `(`"),
-        ("@nowhere.csv", 6, "there is no data file `nowhere.csv`"),
+        ("@nowhere.csv", 6, "there is no file of points `nowhere.csv`"),
     ],
     "wrt": [("zz", 3, "nothing in the formula is called `zz`"), ("x,,y", 2, "--wrt holds an empty name")],
     "of": [("zz", 3, "there is no output `zz`"), ("\x1b[31m", 3, r"there is no output `\x1b[31m`")],

@@ -146,6 +146,16 @@ def test_rows_of_a_file_that_fail_do_not_keep_others_from_running(tmp_path: Path
     assert len(outs) == 1
 
 
+def test_a_file_of_points_that_is_missing_or_has_none(tmp_path: Path) -> None:
+    problem = tp.parse(TEXT)
+    with pytest.raises(tp.TapeError, match="no file of points") as missing:
+        problem.rows(str(tmp_path / "none.csv"))
+    assert missing.value.code == "file"
+    (tmp_path / "p.csv").write_text("x,y\n")
+    with pytest.raises(tp.TapeError, match="names of columns and no rows"):
+        problem.rows(str(tmp_path / "p.csv"))
+
+
 def test_a_stretch_of_rows_is_split_where_the_choice_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """`auto` looks up after 1, 1, 2, 4 … rows and goes on with compiled code where it is told to."""
     monkeypatch.setattr(repeated, "COMPILE", 0.0)
