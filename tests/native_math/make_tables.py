@@ -174,7 +174,8 @@ def roots() -> None:
 
 def circular() -> None:
     pi = mp.pi
-    emit("HALF_PI", parts(pi / 2, 53, 53), "pi/2 in three parts")
+    emit("HALF_PI", pair(pi / 2), "pi/2")
+    emit("HALF_PI_CUT", parts(pi / 2, 26, 26, 26), "pi/2 in four parts, three of 26 bits")
     emit_number("PER_HALF_PI", 2 / pi, "2/pi")
     emit("HALF_PI_SINGLE", parts(pi / 2, 24, 24), "pi/2, the first two parts of 24 bits")
     emit("PI", pair(pi), "pi")

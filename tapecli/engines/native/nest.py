@@ -31,7 +31,7 @@ CHUNKS, WRITTEN_OUT = 16, 1500
 INLINE = 80
 #: How many of the host's vectors a stage works on at once, by the greatest number of its functions: several chains of
 #: dependent instructions fill the processor, and beyond its registers they spill.
-VECTORS = ((0, 4), (2, 8), (4, 4), (math.inf, 2))
+VECTORS = ((4, 4), (math.inf, 2))
 
 
 class Nest:

@@ -1,7 +1,7 @@
 """Sine, cosine and tangent.
 
-The argument less the nearest multiple of pi/2, as a pair: with pi/2 in three parts (Cody and Waite; the first two
-differences are exact) up to 2^28, beyond by M. Payne and R. Hanek, Radian reduction for trigonometric functions, SIGNUM
+The argument less the nearest multiple of pi/2, as a pair: with pi/2 in four parts (Cody and Waite; all products but the
+last are exact) up to 2^27, beyond by M. Payne and R. Hanek, Radian reduction for trigonometric functions, SIGNUM
 Newsletter 18 (1983), in integers, lane by lane. Then minimax polynomials for |r| <= pi/4.
 """
 
@@ -14,10 +14,10 @@ from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
 from tapecli.engines.native.library.exponential import nearest
-from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
+from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product
 
-#: Up to here three parts of pi/2 are enough.
-FAR = 2.0**28
+#: Up to here multiples of the parts of pi/2 are exact.
+FAR = 2.0**27
 
 
 def _quarters_far(x: Val) -> list[Val]:
@@ -71,10 +71,10 @@ def _quarters_far(x: Val) -> list[Val]:
 def quarters(b: Lanes, x: Val) -> tuple[Val, Pair]:
     """x = q pi/2 + r: q in the low bits of an integer, and r as a pair."""
     k, bits = nearest(b, x, t.PER_HALF_PI)
-    r0 = less_product(b, x, k, t.HALF_PI[0])
-    p, pe = two_prod(b, k, t.HALF_PI[1])
-    r1, e = two_sum(r0, -p)
-    r = fast_two_sum(r1, e - b.mad(k, t.HALF_PI[2], pe))
+    first, second, third, rest = t.HALF_PI_CUT
+    top = b.mad(k, -second, b.mad(k, -first, x))  # exact
+    h = b.mad(k, -third, top)
+    r = h, b.mad(k, -rest, b.mad(k, -third, top - h))
     usual = b.abs(x) <= FAR
 
     def far() -> list[Val]:
@@ -89,11 +89,9 @@ def sin_cos(b: Lanes, r: Pair) -> tuple[Pair, Pair]:
     """Sine and cosine of a pair, |r| <= pi/4 or a little more, as pairs whose low parts are not yet added."""
     h, lo = r
     z = h * h
-    half = 0.5 * z
-    w = 1.0 - half
-    s = b.mad(h * z, b.poly(z, t.SIN), lo * w)
-    c = ((1.0 - w) - half) + b.mad(z * z, b.poly(z, t.COS), -(h * lo))
-    return (h, s), (w, c)
+    c = b.mad(z, b.mad(z, b.poly(z, t.COS), -0.5), -(h * lo))
+    s = b.mad(h * z, b.poly(z, t.SIN), lo * b.mad(z, -0.5, 1.0))
+    return (h, s), (b.const(1.0), c)
 
 
 def _turned(b: Lanes, q: Val, y: Val) -> Val:
