@@ -166,6 +166,63 @@ def exponentials() -> None:
     emit("LOG10_2_CUT", parts(mp.log10(2), 32), "log10 2, the first part of 32 bits")
 
 
+def by_sixteenths() -> None:
+    """Tables of sixteen entries, and polynomials for what they leave."""
+    powers, shifts = zip(*[_power(j) for j in range(16)], strict=True)
+    emit("POWERS", powers, "exp(j log(2)/16 + a shift), to about 2^-63")
+    emit("POWER_SHIFTS", shifts, "those shifts, multiples of 2^-46")
+    half = mp.log(2) / 32 * mp.mpf("1.0001")
+    fit(
+        "EXP_SHORT",
+        at_zero(lambda r: (mp.expm1(r) - r) / r**2, mp.mpf(1) / 2),
+        -half,
+        half,
+        6,
+        "(exp(r) - 1 - r)/r^2, |r| <= log(2)/32",
+        lambda r: abs(r) + mp.mpf(10) ** -9,
+    )
+    inverses, logs = zip(*[_sixteenth(j) for j in range(16)], strict=True)
+    emit("INVERSES", inverses, "about 1/m for m = (1 + (j + 1/2)/16), half of it from 3/2 on; 1 next to 1")
+    emit("LOG_INVERSES", logs, "-log of that, multiples of 2^-42 to about 2^-63")
+    fit(
+        "LOG_SHORT",
+        at_zero(lambda r: (mp.log1p(r) - r) / r**2, -mp.mpf(1) / 2),
+        -mp.mpf(1) / 32,
+        mp.mpf(1) / 16,
+        9,
+        "(log(1 + r) - r)/r^2, -1/32 <= r <= 1/16",
+        lambda r: abs(r) + mp.mpf(10) ** -9,
+    )
+    emit("LN2_LOG", parts(mp.log(2), 42), "log 2, the first part of 42 bits")
+
+
+def _power(j: int) -> tuple[float, float]:
+    """A double next to 2^(j/16) that lies close to an exponential (S. Gal, 1986), and how far its logarithm is off."""
+    with mp.workdps(40):
+        for step in range(1 << 14):
+            shift = mp.mpf(1009 * step if j else 0) / mp.mpf(2) ** 46
+            power = mp.exp(j * mp.log(2) / 16 + shift)
+            if abs(float(power) / power - 1) < mp.mpf(2) ** -63:
+                return float(power), float(shift)
+    raise ValueError("no close power")
+
+
+def _sixteenth(j: int) -> tuple[float, float]:
+    """For mantissas from 1 + j/16 on (of numbers from 3/4 to 3/2) about the inverse of the middle, and its logarithm,
+    which is chosen first so that it is short, and so that the inverse lies next to a double (S. Gal, 1986)."""
+    if j in (0, 15):
+        return 1.0, 0.0
+    with mp.workdps(40):
+        middle = (1 + (j + mp.mpf(1) / 2) / 16) / (2 if j >= 8 else 1)
+        first = int(mp.nint(mp.log(middle) * mp.mpf(2) ** 42))
+        for step in range(1 << 14):
+            log = mp.mpf(first + 1009 * step) / mp.mpf(2) ** 42
+            inverse = mp.exp(-log)
+            if abs(float(inverse) / inverse - 1) < mp.mpf(2) ** -63:
+                return float(inverse), float(log)
+    raise ValueError("no short logarithm")
+
+
 def roots() -> None:
     low, high = mp.sqrt(mp.mpf(1) / 2), mp.sqrt(2)
     fit("CBRT", mp.cbrt, low, high, 6, "cbrt(m) for the start, m from sqrt(1/2) to sqrt 2", lambda m: 1 / mp.cbrt(m))
@@ -252,6 +309,7 @@ def two_over_pi(bits: int) -> int:
 
 def main() -> None:
     exponentials()
+    by_sixteenths()
     circular()
     roots()
     OUT.write_text(HEAD + "\n".join(LINES) + "\n", encoding="utf-8")

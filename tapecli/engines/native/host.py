@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 class Host(NamedTuple):
     """`bytes` is the width of its vectors; `key` names all that compiled code depends on; `attributes` are put on every
-    function; `fused` says whether it has instructions for `x*y + z` with one rounding."""
+    function; `fused` says whether it has instructions for `x*y + z` with one rounding, `avx512` whether it has those
+    that look up tables in registers and take numbers apart."""
 
     bytes: int
     key: str
     attributes: str
     fused: bool
+    avx512: bool
 
 
 def host() -> Host | None:
@@ -26,9 +28,9 @@ def host() -> Host | None:
     if machine in ("x86_64", "amd64"):
         if all(f in has for f in ("AVX512F", "AVX512DQ", "AVX512VL")):
             wide = '"prefer-vector-width"="512" "min-legal-vector-width"="512"'
-            return Host(64, key, wide + " nounwind", True)
+            return Host(64, key, wide + " nounwind", True, True)
         modern = "AVX2" in has and "FMA3" in has
-        return Host(32 if modern else 16, key, "nounwind", modern)
+        return Host(32 if modern else 16, key, "nounwind", modern, False)
     if machine in ("aarch64", "arm64"):
-        return Host(16, key, "nounwind", True)
+        return Host(16, key, "nounwind", True, False)
     return None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import count
 from typing import Any
+from zlib import crc32
 
 #: float type -> (bits, the integer type of the same width)
 FLOATS = {"double": (64, "i64"), "float": (32, "i32")}
@@ -22,13 +23,12 @@ def bits_of(value: float, scalar: str) -> str:
     return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
 
-@lru_cache(maxsize=1)
-def fused() -> bool:
-    """Whether this machine has fused instructions."""
+@lru_cache(maxsize=2)
+def _here(trait: str) -> bool:
+    """A trait of this machine."""
     from tapecli.engines.native.host import host
 
-    machine = host()
-    return machine is not None and machine.fused
+    return bool(getattr(host(), trait, False))
 
 
 #: Instructions that are not the same when they stand a second time.
@@ -207,11 +207,26 @@ class Code:
         self.declare(f"@{name} = internal unnamed_addr constant [{size} x i64] [{listed}]")
         return Val(self, f"@{name}", "ptr", 1)
 
+    def doubles(self, values: Sequence[float]) -> Val:
+        """The address of a constant array of doubles; arrays of the same content are one."""
+        listed = ", ".join(f"double {bits_of(v, 'double')}" for v in values)
+        name = f"@table.{crc32(listed.encode()):08x}"
+        self.declare(f"{name} = internal unnamed_addr constant [{len(values)} x double] [{listed}], align 64")
+        return Val(self, name, "ptr", 1)
+
     @property
     def fused(self) -> bool:
         """Whether the processor that the code is for has instructions for `x*y + z` with one rounding."""
-        known = getattr(self.module, "fused", None)
-        return fused() if known is None else bool(known)
+        return self._has("fused")
+
+    @property
+    def avx512(self) -> bool:
+        """Whether it has those that look up tables in registers and take numbers apart."""
+        return self._has("avx512")
+
+    def _has(self, trait: str) -> bool:
+        known = getattr(self.module, trait, None)
+        return _here(trait) if known is None else bool(known)
 
     def constant(self, value: Any, scalar: str, lanes: int = 1) -> Val:
         """A number in every lane."""
@@ -230,11 +245,13 @@ class Code:
         """A call of `@llvm.NAME` on values of one type; `result` is the scalar type of what comes out."""
         x = args[0]
         tag = {"double": "f64", "float": "f32"}.get(x.scalar, x.scalar)
-        tag = f"v{x.lanes}{tag}" if x.lanes > 1 else tag
-        out = result if x.lanes == 1 else f"<{x.lanes} x {result}>"
-        full = f"@llvm.{name}.{tag}"
-        self.declare(f"declare {out} {full}({', '.join(a.type for a in args)})")
-        return self.emit(f"call {out} {full}({', '.join(a.typed for a in args)})", result, x.lanes)
+        return self.instruction(f"{name}.v{x.lanes}{tag}" if x.lanes > 1 else f"{name}.{tag}", result, x.lanes, *args)
+
+    def instruction(self, name: str, result: str, lanes: int, *args: Val) -> Val:
+        """A call of `@llvm.NAME`, whatever its arguments are."""
+        out = result if lanes == 1 else f"<{lanes} x {result}>"
+        self.declare(f"declare {out} @llvm.{name}({', '.join(a.type for a in args)})")
+        return self.emit(f"call {out} @llvm.{name}({', '.join(a.typed for a in args)})", result, lanes)
 
     def splat(self, x: Val, lanes: int) -> Val:
         """A scalar in every lane."""

@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tapecli.engines.native.ir import FLOATS, Code, Val
+from tapecli.engines.native.ir import FLOATS, Code, Val, bits_of
+
+#: The bits of 3/4, of 1024 in the place of the exponent, and of 2^52.
+THREE_QUARTERS = 0x3FE8000000000000
+LIFT = 1024 << 52
+WHOLE = 0x4330000000000000
 
 
 class Lanes:
@@ -103,20 +108,19 @@ class Lanes:
         return self.code.intrinsic("fmuladd", self.scalar, self.lift(x), self.lift(y), self.lift(z))
 
     def poly(self, x: Val, coefficients: Sequence[float]) -> Val:
-        """The polynomial of ascending `coefficients`: by Horner's scheme where it is short, else by Estrin's,
-        whose instructions wait less for each other (G. Estrin, 1960)."""
+        """The polynomial of ascending `coefficients`: by Horner's scheme where it is short, else by two of them, for
+        even and odd powers, which do not wait for each other and cost one product more (Knuth, The Art of Computer
+        Programming 2, 4.6.4)."""
         if len(coefficients) <= 4:
-            result = self.const(coefficients[-1])
-            for c in reversed(coefficients[:-1]):
-                result = self.mad(result, x, c)
-            return result
-        terms: list[Any] = list(coefficients)
-        while len(terms) > 1:
-            paired = [self.mad(high, x, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
-            terms = paired + terms[2 * len(paired) :]
-            if len(terms) > 1:
-                x = x * x
-        return self.lift(terms[0])
+            return self._horner(x, coefficients)
+        square = x * x
+        return self.mad(self._horner(square, coefficients[1::2]), x, self._horner(square, coefficients[::2]))
+
+    def _horner(self, x: Val, coefficients: Sequence[float]) -> Val:
+        result = self.const(coefficients[-1])
+        for c in reversed(coefficients[:-1]):
+            result = self.mad(result, x, c)
+        return result
 
     # ---- the bits of floats
 
@@ -141,6 +145,79 @@ class Lanes:
     def _cast(self, how: str, x: Val, to: str) -> Val:
         out = to if x.lanes == 1 else f"<{x.lanes} x {to}>"
         return self.code.emit(f"{how} {x.typed} to {out}", to, x.lanes)
+
+    # ---- tables, and numbers taken apart (in double precision)
+
+    @property
+    def avx512(self) -> bool:
+        """Whether the host looks up tables in registers and takes numbers apart in one instruction each."""
+        return self.code.avx512
+
+    def lookup(self, index: Val, *tables: Sequence[float]) -> list[Val]:
+        """The entry of each table of sixteen numbers that the low bits of an integer say."""
+        if self.avx512 and self.lanes % 8 == 0:
+            return [self._permuted(index, table) for table in tables]
+        at = index & 15
+        return [self._gathered(at, table) for table in tables]
+
+    def _permuted(self, index: Val, table: Sequence[float]) -> Val:
+        entries = [f"double {bits_of(c, 'double')}" for c in table]
+        low, high = (Val(self.code, f"<{', '.join(half)}>", "double", 8) for half in (entries[:8], entries[8:]))
+        return self._by_eight(
+            lambda i: self.code.instruction("x86.avx512.vpermi2var.pd.512", "double", 8, low, i, high), index
+        )
+
+    def _gathered(self, at: Val, table: Sequence[float]) -> Val:
+        code, n = self.code, self.lanes
+        place = code.emit(f"getelementptr double, ptr {code.doubles(table).name}, {at.typed}", "ptr", n)
+        if n == 1:
+            return code.emit(f"load double, ptr {place.name}", "double")
+        everywhere, nothing = code.constant(True, "i1", n), Val(code, "poison", "double", n)
+        name = f"masked.gather.v{n}f64.v{n}p0"
+        return code.instruction(name, "double", n, place, code.constant(8, "i32"), everywhere, nothing)
+
+    def _by_eight(self, f: Callable[[Val], Val], x: Val) -> Val:
+        """`f`, which takes vectors of eight lanes, on a vector of a multiple of eight."""
+        if x.lanes == 8:
+            return f(x)
+        half = x.lanes // 2
+        return self._joined(*[self._by_eight(f, self._part(x, first, half)) for first in (0, half)])
+
+    def _part(self, x: Val, first: int, count: int) -> Val:
+        lanes = ", ".join(f"i32 {k}" for k in range(first, first + count))
+        return self.code.emit(f"shufflevector {x.typed}, {x.type} poison, <{count} x i32> <{lanes}>", x.scalar, count)
+
+    def _joined(self, x: Val, y: Val) -> Val:
+        count = 2 * x.lanes
+        lanes = ", ".join(f"i32 {k}" for k in range(count))
+        return self.code.emit(f"shufflevector {x.typed}, {y.typed}, <{count} x i32> <{lanes}>", x.scalar, count)
+
+    def significand(self, x: Val) -> tuple[Val, Val]:
+        """x = m 2^k: m from 3/4 to 3/2, and k as a float. Of 0 k is -inf, of infinity inf, and of what has no logarithm
+        one of them is nan."""
+        if self.avx512 and self.lanes % 8 == 0:
+            m = self._by_eight(self._mantissa, x)
+            return m, self._by_eight(self._exponent, x) - self._by_eight(self._exponent, m)
+        tiny = x < 2.0**-1022
+        i = self.to_bits(self.select(tiny, x * 2.0**54, x))
+        e = (i - (THREE_QUARTERS - LIFT)) >> 52
+        m = self.from_bits(i - (e << 52) + LIFT)
+        k = self.from_bits(e | WHOLE) - self.select(tiny, 2.0**52 + 1078.0, self.const(2.0**52 + 1024.0))
+        infinite = float("inf")
+        k = self.select(x < infinite, k, x)
+        return m, self.select(x > 0.0, k, self.select(x.eq(0.0), -infinite, float("nan")))
+
+    def _mantissa(self, x: Val) -> Val:
+        # from 3/4 to 3/2, nan where there is a sign
+        return self._of_avx512("getmant", x, self.code.constant(11, "i32"))
+
+    def _exponent(self, x: Val) -> Val:
+        return self._of_avx512("getexp", x)
+
+    def _of_avx512(self, name: str, x: Val, *more: Val) -> Val:
+        code = self.code
+        rest = Val(code, "zeroinitializer", "double", 8), code.constant(-1, "i8"), code.constant(4, "i32")
+        return code.instruction(f"x86.avx512.mask.{name}.pd.512", "double", 8, x, *more, *rest)
 
     # ---- other precision
 

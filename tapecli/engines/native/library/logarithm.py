@@ -52,8 +52,13 @@ def _ends(b: Lanes, x: Val, y: Val) -> Val:
 
 
 def log(b: Lanes, x: Val) -> Val:
-    m, k = split(b, x)
-    return _ends(b, x, log_near(b, m - 1.0, None, k))
+    """k log 2 + log(1/c) + log(1 + r), r = c m - 1, c next to 1/m by its leading bits (Tang, ACM Trans. Math. Software
+    16, 1990) and such that log(1/c) is short, so that the first sum is exact."""
+    m, k = b.significand(x)
+    inverse, log_inverse = b.lookup(b.to_bits(m) >> 48, t.INVERSES, t.LOG_INVERSES)
+    r = less_product(b, b.const(-1.0), -m, inverse)
+    high = b.mad(k, t.LN2_LOG[0], log_inverse)
+    return high + (r + b.mad(r * r, b.poly(r, t.LOG_SHORT), k * t.LN2_LOG[1]))
 
 
 def plus_one(b: Lanes, q: Val, low: Any = None) -> tuple[Val, Val, Val]:
