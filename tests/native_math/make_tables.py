@@ -101,20 +101,18 @@ def at_zero(f: Function, limit: object) -> Function:
 def exponentials() -> None:
     ln2 = mp.log(2)
     emit("LN2_CUT", parts(ln2, 32), "log 2 in two parts, the first of 32 bits")
-    emit("LN2_PARTS", parts(ln2, 40), "log 2 in two parts, the first of 40 bits")
     emit_number("PER_LN2", 1 / ln2, "1/log 2")
     emit("LN2_THREE", parts(ln2, 32, 32), "log 2 in three parts, two of 32 bits")
     half = ln2 / 2 * mp.mpf("1.0001")
-    for name, n in (("EXP", 10), ("EXPF", 5)):
-        fit(
-            name,
-            at_zero(lambda r: (mp.expm1(r) - r) / r**2, mp.mpf(1) / 2),
-            -half,
-            half,
-            n,
-            "(exp(r) - 1 - r)/r^2, |r| <= log(2)/2",
-            lambda r: (r**2 + mp.mpf(10) ** -5) * mp.exp(-r),
-        )
+    fit(
+        "EXPF",
+        at_zero(lambda r: (mp.expm1(r) - r) / r**2, mp.mpf(1) / 2),
+        -half,
+        half,
+        5,
+        "(exp(r) - 1 - r)/r^2, |r| <= log(2)/2, in single precision",
+        lambda r: (r**2 + mp.mpf(10) ** -5) * mp.exp(-r),
+    )
     root = mp.sqrt(mp.sqrt(2))
     w = ((root**2 - 1) / (root**2 + 1)) ** 2 * mp.mpf("1.0001")
 
@@ -122,22 +120,18 @@ def exponentials() -> None:
         s = mp.sqrt(v)
         return (mp.log((1 + s) / (1 - s)) / s - 2) / v
 
-    first = at_zero(atanh_tail, mp.mpf(2) / 3)
-    fit(
-        "LOG",
-        first,
-        mp.mpf(10) ** -9,
-        w,
-        7,
-        "(log((1+s)/(1-s))/s - 2)/w in powers of w = s^2, 1+s over 1-s up to sqrt 2",
-        lambda v: v,
-    )
-    second = at_zero(lambda v: (atanh_tail(v) - mp.mpf(2) / 3) / v, mp.mpf(2) / 5)
-    fit("LOG_TAIL", second, mp.mpf(10) ** -9, w, 8, "the same beyond its first term 2/3, over w", lambda v: v**2)
     taylor = [tuple(pair(1 / mp.factorial(k))) for k in range(24)]
     emit("INVERSE_FACTORIALS", taylor, "1/k! as pairs", "Rows")
     emit("SECH_TURN", pair(mp.asinh(1)), "where the second derivative of sech is 0")
-    fit("LOGF", first, mp.mpf(10) ** -9, w, 4, "the same in single precision", lambda v: v)
+    fit(
+        "LOGF",
+        at_zero(atanh_tail, mp.mpf(2) / 3),
+        mp.mpf(10) ** -9,
+        w,
+        4,
+        "(log((1+s)/(1-s))/s - 2)/w in powers of w = s^2, 1+s over 1-s up to sqrt 2, in single precision",
+        lambda v: v,
+    )
     emit("LN2_SINGLE", parts(ln2, 15), "log 2, the first part of 15 bits")
     top = mp.mpf("0.626") ** 2
 
@@ -154,11 +148,9 @@ def exponentials() -> None:
         "(tanh(x) - x)/x^3, powers of x^2",
         lambda z: z,
     )
-    emit("TWO_THIRDS", pair(mp.mpf(2) / 3), "2/3")
     emit("LOG2E", pair(1 / ln2), "1/log 2")
-    emit("LOG2E_CUT", parts(1 / ln2, 31), "1/log 2, the first part of 31 bits")
-    emit("LOG10E_CUT", parts(1 / mp.log(10), 31), "1/log 10, the first part of 31 bits")
-    emit("LOG10_2", parts(mp.log10(2), 40), "log10 2, the first part of 40 bits")
+    emit("LOG10E", pair(1 / mp.log(10)), "1/log 10")
+    emit("LOG10_2", parts(mp.log10(2), 42), "log10 2, the first part of 42 bits; the rest above 0, as for log 2")
     emit("LN10", pair(mp.log(10)), "log 10")
     emit("LN2", pair(ln2), "log 2")
     # 2**r and 10**r by their own logarithms
@@ -181,19 +173,35 @@ def by_sixteenths() -> None:
         "(exp(r) - 1 - r)/r^2, |r| <= log(2)/32",
         lambda r: abs(r) + mp.mpf(10) ** -9,
     )
-    inverses, logs = zip(*[_sixteenth(j) for j in range(16)], strict=True)
-    emit("INVERSES", inverses, "about 1/m for m = (1 + (j + 1/2)/16), half of it from 3/2 on; 1 next to 1")
-    emit("LOG_INVERSES", logs, "-log of that, multiples of 2^-42 to about 2^-63")
+    for tail, name, base in (("", "", mp.e), ("_2", "2", mp.mpf(2)), ("_10", "10", mp.mpf(10))):
+        inverses, logs = zip(*[_sixteenth(j, base) for j in range(16)], strict=True)
+        emit(f"INVERSES{tail}", inverses, "about 1/m for m = (1 + (j + 1/2)/16), half of that from 3/2 on; 1 next to 1")
+        emit(f"LOG{name}_INVERSES", logs, "-log of that, multiples of 2^-42 to about 2^-70")
+        per = 1 / mp.log(base)
+        fit(
+            f"LOG{name}_SHORT",
+            at_zero(lambda r, per=per: (mp.log1p(r) - r) * per / r**2, -per / 2),
+            -mp.mpf(1) / 32,
+            mp.mpf(1) / 16,
+            9,
+            "(log(1 + r) - r)/r^2 to this base, -1/32 <= r <= 1/16",
+            lambda r, per=per: (abs(r) + mp.mpf(10) ** -9) / per,
+        )
     fit(
-        "LOG_SHORT",
-        at_zero(lambda r: (mp.log1p(r) - r) / r**2, -mp.mpf(1) / 2),
+        "LOG_PAIR",
+        at_zero(lambda r: (mp.log1p(r) - r + r**2 / 2 - r**3 / 3) / r**4, -mp.mpf(1) / 4),
         -mp.mpf(1) / 32,
         mp.mpf(1) / 16,
         9,
-        "(log(1 + r) - r)/r^2, -1/32 <= r <= 1/16",
-        lambda r: abs(r) + mp.mpf(10) ** -9,
+        "(log(1 + r) - r + r^2/2 - r^3/3)/r^4",
+        lambda r: abs(r) ** 3 + mp.mpf(10) ** -20,
     )
-    emit("LN2_LOG", parts(mp.log(2), 42), "log 2, the first part of 42 bits")
+    emit("THIRD", pair(mp.mpf(1) / 3), "1/3")
+    emit(
+        "LN2_LOG",
+        parts(mp.log(2), 42),
+        "log 2, the first part of 42 bits; the rest is above 0, so that infinities have one sign",
+    )
 
 
 def _power(j: int) -> tuple[float, float]:
@@ -207,25 +215,26 @@ def _power(j: int) -> tuple[float, float]:
     raise ValueError("no close power")
 
 
-def _sixteenth(j: int) -> tuple[float, float]:
+def _sixteenth(j: int, base: mp.mpf) -> tuple[float, float]:
     """For mantissas from 1 + j/16 on (of numbers from 3/4 to 3/2) about the inverse of the middle, and its logarithm,
-    which is chosen first so that it is short, and so that the inverse lies next to a double (S. Gal, 1986)."""
+    which is chosen first so that it is short, and so that the inverse lies next to a double (S. Gal, 1991)."""
     if j in (0, 15):
         return 1.0, 0.0
     with mp.workdps(40):
         middle = (1 + (j + mp.mpf(1) / 2) / 16) / (2 if j >= 8 else 1)
-        first = int(mp.nint(mp.log(middle) * mp.mpf(2) ** 42))
-        for step in range(1 << 14):
+        first = int(mp.nint(mp.log(middle, base) * mp.mpf(2) ** 42))
+        size = mp.log(base)
+        for step in range(1 << 20):
             log = mp.mpf(first + 1009 * step) / mp.mpf(2) ** 42
-            inverse = mp.exp(-log)
-            if abs(float(inverse) / inverse - 1) < mp.mpf(2) ** -63:
+            inverse = mp.exp(-log * size)
+            if abs(float(inverse) / inverse - 1) < mp.mpf(2) ** -70:
                 return float(inverse), float(log)
     raise ValueError("no short logarithm")
 
 
 def roots() -> None:
-    low, high = mp.sqrt(mp.mpf(1) / 2), mp.sqrt(2)
-    fit("CBRT", mp.cbrt, low, high, 6, "cbrt(m) for the start, m from sqrt(1/2) to sqrt 2", lambda m: 1 / mp.cbrt(m))
+    low, high = mp.mpf(3) / 4, mp.mpf(3) / 2
+    fit("CBRT", mp.cbrt, low, high, 6, "cbrt(m) for the start, m from 3/4 to 3/2", lambda m: 1 / mp.cbrt(m))
     emit("CBRT_2", [float(mp.cbrt(2)), float(mp.cbrt(0.5))], "the cube roots of 2 and 1/2")
 
 

@@ -63,7 +63,7 @@ def sixteenths(b: Lanes, r: Val, bits: Val, rest: Any = None) -> tuple[Val, Val,
     return power, r + (r * r * p if rest is None else b.mad(r * r, p, rest)), bits >> 4
 
 
-def _reduced(b: Lanes, x: Val) -> tuple[Val, Val, Val]:
+def reduced(b: Lanes, x: Val) -> tuple[Val, Val, Val]:
     """x = n log(2)/16 + r: r, what the rounding of r has lost, and the bits of n."""
     n, bits = nearest(b, x, 16.0 * t.LOG2E[0])
     top = b.mad(n, -t.LN2_CUT[0] / 16.0, x)  # exact
@@ -74,15 +74,16 @@ def _reduced(b: Lanes, x: Val) -> tuple[Val, Val, Val]:
 
 def exp_parts(b: Lanes, x: Val) -> tuple[Val, Val, Val]:
     """exp(x) = T (1 + s) 2^k."""
-    r, _, bits = _reduced(b, x)
+    r, _, bits = reduced(b, x)
     return sixteenths(b, r, bits)
 
 
 def exp_parts_near(b: Lanes, x: Val, low: Any = None) -> tuple[Val, Val, Val]:
-    """exp(x + low) likewise, s to one rounding, for the difference from 1."""
-    r, rest, bits = _reduced(b, x)
+    """exp(x + low) likewise, s to one rounding, for the difference from 1; |low| is at most a rounding of x."""
+    r, rest, bits = reduced(b, x)
     if low is not None:
-        r, rest = fast_two_sum(r, rest + low)
+        rest = rest + low
+        rest = b.mad(rest, r, rest)
     return sixteenths(b, r, bits, rest)
 
 
@@ -158,7 +159,7 @@ def tanh(b: Lanes, x: Val) -> Val:
     return b.copysign(b.mad(w, b.mad(-q, more[1], less[1] * w), q), x)
 
 
-def _or_far(b: Lanes, usual: Val, y: Val, f: Callable[[], Val]) -> Val:
+def or_far(b: Lanes, usual: Val, y: Val, f: Callable[[], Val]) -> Val:
     """`y`, and `f()` in the lanes that are not usual."""
     return b.code.branch(b.code.any(~usual), lambda: [b.select(usual, y, f())], lambda: [y])[0]
 
@@ -168,7 +169,7 @@ def sech2(b: Lanes, x: Val) -> Val:
     a = b.abs(x)
     _, more = b.once(_beside_one, a)
     w = 1.0 / more[0]
-    return _or_far(b, a <= 300.0, b.mad(-w, w, w + w), lambda: 4.0 * exp(b, -2.0 * a))
+    return or_far(b, a <= 300.0, b.mad(-w, w, w + w), lambda: 4.0 * exp(b, -2.0 * a))
 
 
 def _halves(b: Lanes, a: Val) -> tuple[Val, Val]:
@@ -226,7 +227,7 @@ def _lesser_share(b: Lanes, x: Val) -> Val:
     a = b.abs(x)
     power, s, k = exp_parts(b, a)
     e = scaled(b, power, k)
-    return _or_far(b, a <= 700.0, 1.0 / (e + b.mad(e, s, 1.0)), lambda: exp(b, -a))
+    return or_far(b, a <= 700.0, 1.0 / (e + b.mad(e, s, 1.0)), lambda: exp(b, -a))
 
 
 def sigmoid(b: Lanes, x: Val) -> Val:

@@ -12,7 +12,7 @@ from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
-from tapecli.engines.native.library.logarithm import log_near, plus_one, split
+from tapecli.engines.native.library.logarithm import log_of, plus_one
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
 
 INF, NAN = math.inf, math.nan
@@ -163,14 +163,11 @@ def acsc(b: Lanes, x: Val) -> Val:
 # ---- areas
 
 
-def _log_of_double(b: Lanes, a: Val, f: Val, rest: Val, k: Val, big: Val) -> tuple[Val, Val, Val]:
-    """The parts of log(2 a) where `big`, else f, rest, k."""
-    m, ka = split(b, a)
-    return b.select(big, m - 1.0, f), b.select(big, 0.0, rest), b.select(big, ka + 1.0, k)
-
-
-def _log_of_parts(b: Lanes, f: Val, rest: Val, k: Val) -> Val:
-    return log_near(b, f, rest - rest * f, k)
+def _log_of_double(b: Lanes, a: Val, parts: tuple[Val, Val, Val], big: Val) -> Val:
+    """log(2 a) where `big`, else the logarithm of the parts m, k, more."""
+    m, k, more = parts
+    ma, ka = b.significand(a)
+    return log_of(b, b.select(big, ma, m), b.select(big, ka + 1.0, k), b.select(big, 0.0, more))
 
 
 def asinh(b: Lanes, x: Val) -> Val:
@@ -180,7 +177,7 @@ def asinh(b: Lanes, x: Val) -> Val:
     v = b.select(big, 1.0, a)
     square = v * v
     q = fast_two_sum(v, square / (1.0 + b.sqrt(1.0 + square)))
-    y = _log_of_parts(b, *_log_of_double(b, a, *plus_one(b, *q), big))
+    y = _log_of_double(b, a, plus_one(b, *q), big)
     y = b.select(a < INF, y, a)
     return b.select(a < 2.0**-28, x, b.copysign(y, x))
 
@@ -195,7 +192,7 @@ def acosh(b: Lanes, x: Val) -> Val:
     root = b.sqrt(p)
     low = (less_product(b, p, root, root) + b.mad(d, e, pe)) * (0.5 / b.select(root > 0.0, root, 1.0))
     q = two_sum(root, d)
-    y = _log_of_parts(b, *_log_of_double(b, x, *plus_one(b, q[0], q[1] + low), big))
+    y = _log_of_double(b, x, plus_one(b, q[0], q[1] + low), big)
     y = b.select(x < INF, y, x)
     return b.select(x >= 1.0, y, NAN)
 
@@ -204,7 +201,7 @@ def atanh(b: Lanes, x: Val) -> Val:
     """log(1 + 2 a/(1 - a))/2."""
     a = b.abs(x)
     q = pairs.div(b, (a + a, b.const(0.0)), fast_two_sum(b.const(1.0), -b.select(a < 1.0, a, 0.5)))
-    y = 0.5 * _log_of_parts(b, *plus_one(b, *q))
+    y = 0.5 * log_of(b, *plus_one(b, *q))
     y = b.select(a < 1.0, y, b.select(a.eq(1.0), INF, NAN))
     return b.select(a < 2.0**-28, x, b.copysign(y, x))
 
@@ -214,7 +211,7 @@ def acoth(b: Lanes, x: Val) -> Val:
     a = b.abs(x)
     inside = (a > 1.0) & (a < BIG)
     q = pairs.div(b, (b.const(2.0), b.const(0.0)), two_sum(b.select(inside, a, 2.0), b.const(-1.0)))
-    y = 0.5 * _log_of_parts(b, *plus_one(b, *q))
+    y = 0.5 * log_of(b, *plus_one(b, *q))
     y = b.select(a > 1.0, y, b.select(a.eq(1.0), INF, NAN))
     return b.select(a >= BIG, 1.0 / x, b.copysign(y, x))
 
@@ -226,15 +223,16 @@ def acsch(b: Lanes, x: Val) -> Val:
     v = b.select(tiny, 1.0, b.select(a > BIG, BIG, a))
     u = 1.0 / (v + b.sqrt(1.0 + v * v))
     q = pairs.div(b, fast_two_sum(b.const(1.0), u), (v, b.const(0.0)))
-    y = _or_log_of_half(b, a, *plus_one(b, *q), tiny)
+    y = _or_log_of_half(b, a, plus_one(b, *q), tiny)
     y = b.select(a > 0.0, y, b.select(a.eq(0.0), INF, NAN))
     return b.select(a > BIG, 1.0 / x, b.copysign(y, x))
 
 
-def _or_log_of_half(b: Lanes, a: Val, f: Val, rest: Val, k: Val, tiny: Val) -> Val:
-    """-log(a/2) where `tiny`, else the logarithm of the parts f, rest, k."""
-    m, ka = split(b, a)
-    y = _log_of_parts(b, b.select(tiny, m - 1.0, f), b.select(tiny, 0.0, rest), b.select(tiny, ka - 1.0, k))
+def _or_log_of_half(b: Lanes, a: Val, parts: tuple[Val, Val, Val], tiny: Val) -> Val:
+    """-log(a/2) where `tiny`, else the logarithm of the parts m, k, more."""
+    m, k, more = parts
+    ma, ka = b.significand(a)
+    y = log_of(b, b.select(tiny, ma, m), b.select(tiny, ka - 1.0, k), b.select(tiny, 0.0, more))
     return b.select(tiny, -y, y)
 
 
@@ -252,6 +250,6 @@ def asech(b: Lanes, x: Val) -> Val:
     d = fast_two_sum(b.const(1.0), -v)
     s = pairs.sqrt(b, pairs.mul(b, d, fast_two_sum(b.const(1.0), v)))
     q = pairs.div(b, pairs.add(s, d), (v, b.const(0.0)))
-    y = _or_log_of_half(b, x, *plus_one(b, *q), tiny)
+    y = _or_log_of_half(b, x, plus_one(b, *q), tiny)
     y = b.select(x > 0.0, y, b.select(x.eq(0.0), INF, NAN))
     return b.select(x > 1.0, NAN, y)

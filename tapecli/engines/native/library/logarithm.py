@@ -1,155 +1,135 @@
 """Logarithms and powers.
 
-x = 2^k m with m in [sqrt(1/2), sqrt 2), f = m - 1, and log m = 2 atanh(f/(2 + f)) by a minimax polynomial (as in
-fdlibm, Sun Microsystems, 1993). In pairs where more digits are needed: log2, log10, powers.
+x = 2^k m with m from 3/4 to 3/2, r = c m - 1 with c next to 1/m by the leading bits of m, and
+log x = k log 2 + log(1/c) + log(1 + r) (P.-T. P. Tang, Table-driven implementation of the logarithm function, ACM
+Trans. Math. Software 16, 1990). c is chosen so that log(1/c) is short (S. Gal, 1991): the first sum is exact. Next to 1
+c is 1, and nothing cancels. In pairs for powers.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
-from tapecli.engines.native.library.exponential import exp, exp_pair, ldexp, nearest, power_of_two
+from tapecli.engines.native.library.exponential import (
+    exp,
+    exp_pair,
+    exp_parts_near,
+    ldexp,
+    nearest,
+    or_far,
+    power_of_two,
+    scaled,
+)
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
 
 INF, NAN = math.inf, math.nan
-#: The bits of sqrt(1/2), and 1024 in the place of the exponent.
-ROOT_HALF_BITS = 0x3FE6A09E667F3BCD
-LIFT = 1024 << 52
-WHOLE_BITS = 0x4330000000000000
-
-
-def split(b: Lanes, x: Val) -> tuple[Val, Val]:
-    """x = 2^k m for x > 0, m in [sqrt(1/2), sqrt 2): m and k as floats."""
-    tiny = x < 2.0**-1022
-    i = b.to_bits(b.select(tiny, x * 2.0**54, x))
-    e = (i - (ROOT_HALF_BITS - LIFT)) >> 52
-    m = b.from_bits(i - (e << 52) + LIFT)
-    k = b.from_bits(e | WHOLE_BITS) - b.select(tiny, 2.0**52 + 1078.0, b.const(2.0**52 + 1024.0))
-    return m, k
-
-
-def log_near(b: Lanes, f: Val, tail: Any, k: Val) -> Val:
-    """k log 2 + log(1 + f) + tail."""
-    half = 0.5 * (f * f)
-    s = f / (2.0 + f)
-    w = s * s
-    r = w * b.poly(w, t.LOG)
-    low = b.mad(k, t.LN2_CUT[1], s * (half + r))
-    if tail is not None:
-        low = low + tail
-    return b.mad(k, t.LN2_CUT[0], f - (half - low))
-
-
-def _ends(b: Lanes, x: Val, y: Val) -> Val:
-    """The logarithm `y` of x, with those of numbers that are not positive and finite."""
-    y = b.select(x < INF, y, x)
-    return b.select(x > 0.0, y, b.select(x.eq(0.0), -INF, NAN))
 
 
 def log(b: Lanes, x: Val) -> Val:
-    """k log 2 + log(1/c) + log(1 + r), r = c m - 1, c next to 1/m by its leading bits (Tang, ACM Trans. Math. Software
-    16, 1990) and such that log(1/c) is short, so that the first sum is exact."""
-    m, k = b.significand(x)
-    inverse, log_inverse = b.lookup(b.to_bits(m) >> 48, t.INVERSES, t.LOG_INVERSES)
+    return log_of(b, *b.significand(x))
+
+
+def log_of(b: Lanes, m: Val, k: Val, more: Any = None) -> Val:
+    """log((m + more) 2^k), m and k as `significand` gives them."""
+    inverse, high = b.lookup(b.to_bits(m) >> 48, t.INVERSES, t.LOG_INVERSES)
     r = less_product(b, b.const(-1.0), -m, inverse)
-    high = b.mad(k, t.LN2_LOG[0], log_inverse)
-    return high + (r + b.mad(r * r, b.poly(r, t.LOG_SHORT), k * t.LN2_LOG[1]))
+    rest = k * t.LN2_LOG[1]
+    if more is not None:
+        r, e = two_sum(r, more * inverse)
+        rest = rest + e
+    return b.mad(k, t.LN2_LOG[0], high) + (r + b.mad(r * r, b.poly(r, t.LOG_SHORT), rest))
+
+
+def log_pair_of(b: Lanes, m: Val, k: Val, more: Any = None) -> Pair:
+    """The same as a pair, to about 2^-65."""
+    inverse, high = b.lookup(b.to_bits(m) >> 48, t.INVERSES, t.LOG_INVERSES)
+    p, e = two_prod(b, m, inverse)
+    r, lo = fast_two_sum(p - 1.0, e if more is None else b.mad(more, inverse, e))
+    square, square_lo = two_prod(b, r, r)
+    cube, cube_lo = two_prod(b, r, square)
+    # log(1 + r) = r - r^2/2 + r^3 (1/3 + r W)
+    third, e3 = two_prod(b, cube, t.THIRD[0])
+    e3 = b.mad(cube, b.mad(r, b.poly(r, t.LOG_PAIR), t.THIRD[1]), b.mad(cube_lo, t.THIRD[0], e3))
+    s, e0 = fast_two_sum(b.mad(k, t.LN2_LOG[0], high), r)
+    s, e1 = fast_two_sum(s, -0.5 * square)
+    s, e2 = fast_two_sum(s, third)
+    rest = b.mad(-0.5, square_lo, b.mad(-lo, r, lo))
+    return fast_two_sum(s, ((e3 + rest) + b.mad(k, t.LN2_LOG[1], e0)) + (e1 + e2))
+
+
+def with_rest(b: Lanes, x: Val, low: Val) -> tuple[Val, Val, Val]:
+    """x + low = (m + more) 2^k for a normal x > 0: m, k, more."""
+    m, k = b.significand(x)
+    # 2^-k by the bits of both
+    power = b.from_bits(b.to_bits(m) - b.to_bits(x) + (1023 << 52))
+    return m, k, low * power
 
 
 def plus_one(b: Lanes, q: Val, low: Any = None) -> tuple[Val, Val, Val]:
-    """1 + q + low = 2^k (1 + f + rest): f, rest, k; f is q where k is 0."""
+    """1 + q + low = (m + more) 2^k: m, k, more."""
     u, c = two_sum(b.const(1.0), q)
     if low is not None:
         c = c + low
-    m, k = split(b, u)
-    # 2^-k is as exact as m/u is: by the bits of both
-    power = b.from_bits(b.to_bits(m) - b.to_bits(u) + (1023 << 52))
-    power = b.select(u < INF, power, 0.0)
-    f, rest = two_sum(m - 1.0, c * power)
-    return f, rest, k
+    m, k, more = with_rest(b, u, c)
+    return m, k, b.select(u < INF, more, 0.0)
 
 
 def log1p(b: Lanes, x: Val) -> Val:
-    f, rest, k = plus_one(b, x)
-    y = log_near(b, f, rest - rest * f, k)
-    y = b.select(b.abs(x) < 2.0**-54, x, y)
-    y = b.select(x < INF, y, x)
-    return b.select(x > -1.0, y, b.select(x.eq(-1.0), -INF, NAN))
-
-
-def pair_near(b: Lanes, f: Val, tail: Any, k: Any) -> Pair:
-    """k log 2 + log(1 + f + tail) as a pair, to about 2^-64."""
-    d, dl = fast_two_sum(b.const(2.0), f)
-    if tail is not None:
-        dl = dl + tail
-    r = 1.0 / d
-    s = f * r
-    rest = less_product(b, f, s, d)
-    rest = rest - s * dl if tail is None else rest + (tail - s * dl)
-    sl = rest * r
-    w, wl = two_prod(b, s, s)
-    wl = b.mad(s + s, sl, wl)
-    p, pl = fast_two_sum(b.const(t.TWO_THIRDS[0]), w * b.poly(w, t.LOG_TAIL))
-    pl = pl + t.TWO_THIRDS[1]
-    u, ul = two_prod(b, w, p)
-    ul = ul + b.mad(w, pl, wl * p)
-    v, vl = two_prod(b, s, u)
-    vl = vl + b.mad(s, ul, sl * u)
-    h, lo = fast_two_sum(s + s, v)
-    lo = lo + (vl + (sl + sl))
-    if k is None:
-        return fast_two_sum(h, lo)
-    h, e = fast_two_sum(k * t.LN2_PARTS[0], h)
-    return fast_two_sum(h, b.mad(k, t.LN2_PARTS[1], e + lo))
+    m, k, more = plus_one(b, x)
+    inverse, high = b.lookup(b.to_bits(m) >> 48, t.INVERSES, t.LOG_INVERSES)
+    # next to 1 this sum is x
+    r = less_product(b, b.const(-1.0), -m, inverse) + more * inverse
+    y = b.mad(k, t.LN2_LOG[0], high) + (r + b.mad(r * r, b.poly(r, t.LOG_SHORT), k * t.LN2_LOG[1]))
+    return b.select(b.abs(x) < 2.0**-54, x, y)
 
 
 def log_pair(b: Lanes, x: Val, low: Any = None) -> Pair:
     """log(x + low) for 0 < x < infinity, as a pair."""
-    m, k = split(b, x)
-    if low is None:
-        return pair_near(b, m - 1.0, None, k)
-    power = b.from_bits(b.to_bits(m) - b.to_bits(x) + (1023 << 52))
-    f, rest = two_sum(m - 1.0, low * power)
-    return pair_near(b, f, rest, k)
+    return log_pair_of(b, *(b.significand(x) if low is None else with_rest(b, x, low)))
 
 
 def log1p_pair(b: Lanes, q: Val, low: Any = None) -> Pair:
     """log(1 + q + low) for -1 < q < infinity, as a pair."""
-    f, rest, k = plus_one(b, q, low)
-    return pair_near(b, f, rest, k)
+    return log_pair_of(b, *plus_one(b, q, low))
 
 
-def _log_base(b: Lanes, x: Val, per: tuple[float, ...], two: tuple[float, ...] | None) -> Val:
-    """k two + log(m) per, each a constant in two parts: log m in a head of 21 bits and a tail, so that its product with
-    the head of `per` is exact (as in FreeBSD's e_log2.c)."""
-    m, k = split(b, x)
-    f = m - 1.0
-    half = 0.5 * (f * f)
-    s = f / (2.0 + f)
-    w = s * s
-    r = w * b.poly(w, t.LOG)
-    head = b.from_bits(b.to_bits(f - half) & -(1 << 32))
-    tail = ((f - head) - half) + s * (half + r)
-    high = head * per[0]
-    low = b.mad(tail + head, per[1], tail * per[0])
-    if two is not None:
-        low = b.mad(k, two[1], low)
-        k = k * two[0]
-    y, e = fast_two_sum(k, high)
-    return _ends(b, x, y + (low + e))
+class Base(NamedTuple):
+    """Tables for logarithms to a base: those of c and log(1/c), log 2 in two parts, 1/log(base) as a pair, and the
+    polynomial (log(1 + r)/log(base) - r/log(base))/r^2."""
+
+    inverses: tuple[float, ...]
+    logs: tuple[float, ...]
+    two: tuple[float, ...]
+    per: tuple[float, ...]
+    short: tuple[float, ...]
+
+
+BINARY = Base(t.INVERSES_2, t.LOG2_INVERSES, (1.0, 0.0), t.LOG2E, t.LOG2_SHORT)
+DECIMAL = Base(t.INVERSES_10, t.LOG10_INVERSES, t.LOG10_2, t.LOG10E, t.LOG10_SHORT)
+
+
+def _log_base(b: Lanes, x: Val, base: Base) -> Val:
+    m, k = b.significand(x)
+    inverse, high = b.lookup(b.to_bits(m) >> 48, base.inverses, base.logs)
+    r = less_product(b, b.const(-1.0), -m, inverse)
+    p, e = two_prod(b, r, base.per[0])
+    low = b.mad(r, base.per[1], e)
+    if base.two[1]:
+        low = b.mad(k, base.two[1], low)
+    return b.mad(k, base.two[0], high) + (p + b.mad(r * r, b.poly(r, base.short), low))
 
 
 def log2(b: Lanes, x: Val) -> Val:
-    return _log_base(b, x, t.LOG2E_CUT, None)
+    return _log_base(b, x, BINARY)
 
 
 def log10(b: Lanes, x: Val) -> Val:
-    return _log_base(b, x, t.LOG10E_CUT, t.LOG10_2)
+    return _log_base(b, x, DECIMAL)
 
 
 def softplus(b: Lanes, x: Val) -> Val:
@@ -163,10 +143,7 @@ def logit(b: Lanes, p: Val) -> Val:
     inside = (p > 0.0) & (p < 1.0)
     v = b.select(inside, p, 0.5)
     h, lo = pairs.div(b, (v, b.const(0.0)), fast_two_sum(b.const(1.0), -v))
-    m, k = split(b, h)
-    power = b.from_bits(b.to_bits(m) - b.to_bits(h) + (1023 << 52))
-    f, rest = two_sum(m - 1.0, b.select(h > 2.0**-900, lo * power, 0.0))
-    y = log_near(b, f, rest - rest * f, k)
+    y = log_of(b, *with_rest(b, h, b.select(h > 2.0**-900, lo, 0.0)))
     return b.select(inside, y, b.select(p.eq(0.0), -INF, b.select(p.eq(1.0), INF, b.const(NAN))))
 
 
@@ -191,9 +168,9 @@ def logaddexp(b: Lanes, x: Val, y: Val) -> Val:
     d, dl = two_sum(b.select(finite, less, 0.0), -b.select(finite, top, 0.0))
     far = d < -800.0
     h, lo, bits = exp_pair(b, b.select(far, -800.0, d), b.select(far, 0.0, dl))
-    f, rest, k = plus_one(b, ldexp(b, h, bits), ldexp(b, lo, bits))
+    parts = plus_one(b, ldexp(b, h, bits), ldexp(b, lo, bits))
     ends = b.select(b.isnan(x) | b.isnan(y), x + y, b.select(x.eq(y), x, top))
-    out = b.select(finite, pairs.joined(pairs.add1(pair_near(b, f, rest, k), top)), ends)
+    out = b.select(finite, pairs.joined(pairs.add1(log_pair_of(b, *parts), top)), ends)
     hard = (top < 0.0) & (b.abs(out) < -0.0625 * top) & finite & (top > -1.0)
 
     def careful(v: Val, w: Val, z: Val) -> list[Val]:
@@ -209,8 +186,20 @@ def logaddexp(b: Lanes, x: Val, y: Val) -> Val:
     return b.code.branch(b.code.any(hard), mended, lambda: [out])[0]
 
 
+def _power(b: Lanes, log: Pair, y: Pair, factor: Any = None) -> tuple[Val, Val]:
+    """`factor exp(y log)` where that is far from the ends, and where it is. The logarithm of what has none is nan, so
+    one comparison tells."""
+    h, lo = two_prod(b, y[0], log[0])
+    lo = b.mad(y[0], log[1], lo)
+    if y[1] is not None:
+        lo = b.mad(y[1], log[0], lo)
+    power, s, k = exp_parts_near(b, h, lo)
+    value = scaled(b, b.mad(power, s, power), k)
+    return value if factor is None else value * factor, b.abs(h) <= 700.0
+
+
 class Power:
-    """|x|^y = (h + lo) 2^k with y as a pair, and what its sign and ends are."""
+    """|x|^y = (h + lo) 2^k with y as a pair, and what its sign and ends are, for any x and y."""
 
     def __init__(self, b: Lanes, x: Val, y: tuple[Val, Any], log: Pair | None = None) -> None:
         self.b, self.x, self.y = b, x, y[0]
@@ -246,67 +235,84 @@ class Power:
 
 
 def pow(b: Lanes, x: Val, y: Val) -> Val:
-    """exp(y log|x|) in pairs; signs and ends as IEEE 754, 9.2.1."""
-    power = Power(b, x, (y, None))
-    value = power.value()
-    usual = (x > 0.0) & (x < INF) & (b.abs(y) < INF)
-    return b.code.branch(b.code.any(~usual), lambda: [power.ends(value)], lambda: [value])[0]
+    """exp(y log x) in pairs; signs and ends as IEEE 754, 9.2.1."""
+    value, usual = _power(b, log_pair(b, x), (y, None))
+
+    def careful() -> Val:
+        power = Power(b, x, (y, None))
+        return power.ends(power.value())
+
+    return or_far(b, usual, value, careful)
 
 
 def _derivative(b: Lanes, x: Val, y: Val, factor: Val, less: float) -> Val:
     """`factor x^(y - less)`."""
-    power = Power(b, x, two_sum(y, b.const(-less)))
-    value = power.value(factor)
-    ends = power.ends(b.const(1.0))
-    edge = power.a.eq(0.0) | power.a.eq(INF) | b.abs(y).eq(INF)
-    return b.select(edge, factor * ends, value * ends)
+    exponent = two_sum(y, b.const(-less))
+    value, usual = _power(b, log_pair(b, x), exponent, factor)
+
+    def careful() -> Val:
+        power = Power(b, x, exponent)
+        edge = power.a.eq(0.0) | power.a.eq(INF) | b.abs(y).eq(INF)
+        ends = power.ends(b.const(1.0))
+        return b.select(factor.eq(0.0), 0.0, b.select(edge, factor * ends, power.value(factor) * ends))
+
+    return or_far(b, usual, value, careful)
 
 
 def power_dx(b: Lanes, x: Val, y: Val) -> Val:
     """y x^(y-1), and 0 where y is 0."""
-    return b.select(y.eq(0.0), 0.0, _derivative(b, x, y, y, 1.0))
+    return _derivative(b, x, y, y, 1.0)
 
 
 def power_dxx(b: Lanes, x: Val, y: Val) -> Val:
     """y (y-1) x^(y-2), and 0 where y is 0 or 1."""
-    return b.select(y.eq(0.0) | y.eq(1.0), 0.0, _derivative(b, x, y, y * (y - 1.0), 2.0))
+    return _derivative(b, x, y, y * (y - 1.0), 2.0)
+
+
+def _limit_of_log(b: Lanes, x: Val) -> Val:
+    return b.select(x.eq(0.0), -INF, b.select(x > 0.0, x, b.const(NAN)))
 
 
 def power_log(b: Lanes, x: Val, y: Val, k: int) -> Val:
     """x^y log(x)^k; 0 at x = 0, y >= 0."""
-    log = log_pair(b, b.abs(x))
-    power = Power(b, x, (y, None), log)
-    one = pairs.joined(log)
-    factor = one
-    for _ in range(k - 1):
-        factor = factor * one
-    value = power.value(factor)
-    inside = (x > 0.0) & (x < INF) & (b.abs(y) < INF)
 
-    def ends() -> list[Val]:
-        limit = b.select(x.eq(0.0), -INF, b.select(x > 0.0, x, b.const(NAN)))
-        of_log = b.select(inside, one, limit)
-        product = of_log
+    def to_k(v: Val) -> Val:
+        product = v
         for _ in range(k - 1):
-            product = product * of_log
-        found = b.select(inside, value, power.ends(power.value()) * product)
-        return [b.select(x.eq(0.0) & (y >= 0.0), 0.0, found)]
+            product = product * v
+        return product
 
-    return b.code.branch(b.code.any(~inside), ends, lambda: [value])[0]
+    log = log_pair(b, x)
+    value, usual = _power(b, log, (y, None), to_k(pairs.joined(log)))
+
+    def careful() -> Val:
+        log = log_pair(b, b.abs(x))
+        power = Power(b, x, (y, None), log)
+        inside = (x > 0.0) & (x < INF)
+        of_log = to_k(b.select(inside, pairs.joined(log), _limit_of_log(b, x)))
+        finite = inside & (b.abs(y) < INF)
+        found = b.select(finite, power.value(of_log), power.ends(power.value()) * of_log)
+        return b.select(x.eq(0.0) & (y >= 0.0), 0.0, found)
+
+    return or_far(b, usual, value, careful)
 
 
 def power_dxy(b: Lanes, x: Val, y: Val) -> Val:
     """x^(y-1) (1 + y log x); at x = 0 its limit, 0 at the origin."""
-    log = log_pair(b, b.abs(x))
-    power = Power(b, x, two_sum(y, b.const(-1.0)), log)
-    factor = pairs.joined(pairs.add(pairs.mul1(b, log, y), (b.const(1.0), b.const(0.0))))
-    inside = (x > 0.0) & (x < INF) & (b.abs(y) < INF)
-    value = power.value(factor)
+    exponent = two_sum(y, b.const(-1.0))
 
-    def ends() -> list[Val]:
-        limit = b.select(x.eq(0.0), -INF, b.select(x > 0.0, x, b.const(NAN)))
+    def factor_of(log: Pair) -> Val:
+        return pairs.joined(pairs.add(pairs.mul1(b, log, y), (b.const(1.0), b.const(0.0))))
+
+    log = log_pair(b, x)
+    value, usual = _power(b, log, exponent, factor_of(log))
+
+    def careful() -> Val:
+        log = log_pair(b, b.abs(x))
+        power = Power(b, x, exponent, log)
+        inside = (x > 0.0) & (x < INF) & (b.abs(y) < INF)
         slope = y * power.ends(power.value())
-        found = b.select(inside, value, slope * (1.0 / y + limit))
-        return [b.select(x.eq(0.0) & ((y > 1.0) | y.eq(0.0)), 0.0, found)]
+        found = b.select(inside, power.value(factor_of(log)), slope * (1.0 / y + _limit_of_log(b, x)))
+        return b.select(x.eq(0.0) & ((y > 1.0) | y.eq(0.0)), 0.0, found)
 
-    return b.code.branch(b.code.any(~inside), ends, lambda: [value])[0]
+    return or_far(b, usual, value, careful)

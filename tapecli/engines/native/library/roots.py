@@ -7,7 +7,6 @@ import math
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import tables as t
-from tapecli.engines.native.library.logarithm import split
 from tapecli.engines.native.library.pairs import less_product, two_prod
 
 INF, NAN = math.inf, math.nan
@@ -24,7 +23,7 @@ def spacing(b: Lanes, x: Val) -> Val:
 def cbrt(b: Lanes, x: Val) -> Val:
     """A polynomial, one step of Halley's and one of Newton's method, the latter with the cube in a pair."""
     a = b.abs(x)
-    m, k = split(b, a)
+    m, k = b.significand(a)
     third = b.mad(k, 1.0 / 3.0, 1.5 * 2.0**52)
     bits = b.to_bits(third)
     rest = k - 3.0 * (third - 1.5 * 2.0**52)
