@@ -44,7 +44,12 @@ class Memory:
             else:
                 self.hold(k, np.ascontiguousarray(slot.content, dtype=np.int64 if slot.what == "table" else dtype))
 
-    def hold(self, slot: int, array: Array) -> None:
-        """Lets a slot stand for an array."""
+    def hold(self, slot: int, array: Array, address: int | None = None) -> None:
+        """Lets a slot stand for an array, whose address may be known."""
         self.arrays[slot] = array
-        self._ctx[slot] = pointer_of(array)
+        self._ctx[slot] = pointer_of(array) if address is None else address
+
+    def show(self, slot: int, array: Any) -> None:
+        """Lets a slot stand for what an argument is: the same array again costs nothing."""
+        if self.arrays.get(slot) is not array:
+            self.hold(slot, np.ascontiguousarray(array, dtype=self.dtype))

@@ -53,7 +53,7 @@ class Program:
         self._in = self._ways_in()
         self._out = self._ways_out()
 
-    def _lay_out(self, made: Text) -> tuple[Memory, dict[int, list[Array]]]:
+    def _lay_out(self, made: Text) -> tuple[Memory, dict[int, list[tuple[Array, int]]]]:
         """The program's own memory; and the slots of large results, which get memory at each run."""
         slots = made.module.slots
         given = {slot for slot in self._entry if slot is not None and slots[slot].size > SMALL}
@@ -145,9 +145,9 @@ class Program:
             if own is not None:
                 own[...] = arrays[k]
             else:
-                memory.hold(slot, np.ascontiguousarray(arrays[k], dtype=self.dtype))
+                memory.show(slot, arrays[k])
         for slot, pool in self._fresh.items():
-            memory.hold(slot, self._free(slot, pool))
+            memory.hold(slot, *self._free(slot, pool))
         if self._compiled:
             for call in self._calls:
                 call()
@@ -164,16 +164,16 @@ class Program:
         array = self._memory.arrays[slot].reshape(shape)
         return array if hand_out else array.copy()
 
-    def _free(self, slot: int, pool: list[Array]) -> Array:
-        """Memory for a result: some that nobody holds any more, or fresh memory."""
+    def _free(self, slot: int, pool: list[tuple[Array, int]]) -> tuple[Array, int]:
+        """Memory for a result and its address: some that nobody holds any more, or fresh memory."""
         self._memory.arrays.pop(slot, None)
-        for array in pool:
-            # held by the pool and by this loop alone; a view of it holds it, or (NumPy's way) what it is a view of
-            if sys.getrefcount(array) <= 3 and sys.getrefcount(array.base) <= 2:
-                return array
+        for found in pool:
+            # held by the pair alone; a view of it holds it, or (NumPy's way) what it is a view of
+            if sys.getrefcount(found[0]) <= 2 and sys.getrefcount(found[0].base) <= 2:
+                return found
         array = aligned(self._memory.slots[slot].size, self.dtype)
-        pool.append(array)
-        return array
+        pool.append((array, pointer_of(array)))
+        return pool[-1]
 
 
 class Steps:
@@ -203,10 +203,10 @@ class Steps:
             own[...] = value
         for slot, value in zip(self._repeat.shared, shared, strict=True):
             if slot is not None:
-                self._hold(slot, value)
+                self._memory.show(slot, value)
         for slot, value in zip(self._repeat.rows, rows, strict=True):
             if slot is not None:
-                self._hold(slot, value[:count])
+                self._memory.show(slot, value[:count])
         sizes = [math.prod(shape) for shape in self._repeat.out]
         outs = None
         if sizes:
@@ -215,10 +215,6 @@ class Steps:
         done: int = self._call(ctypes.c_int64(count))
         put_out = [] if outs is None else self._split(outs, sizes, done)
         return Run([own.copy() for own in self._state], put_out, done)
-
-    def _hold(self, slot: int, value: Any) -> None:
-        """Puts an argument where the code reads it."""
-        self._memory.hold(slot, np.ascontiguousarray(value, dtype=self.dtype))
 
     def _split(self, outs: Array, sizes: Sequence[int], done: int) -> list[Array]:
         """What the steps put out, an array (steps × shape) for each result."""
