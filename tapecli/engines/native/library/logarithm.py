@@ -186,7 +186,7 @@ def logaddexp(b: Lanes, x: Val, y: Val) -> Val:
     return b.code.branch(b.code.any(hard), mended, lambda: [out])[0]
 
 
-def _power(b: Lanes, log: Pair, y: Pair, factor: Any = None) -> tuple[Val, Val]:
+def _power(b: Lanes, log: Pair, y: tuple[Val, Val | None], factor: Any = None) -> tuple[Val, Val]:
     """`factor exp(y log)` where that is far from the ends, and where it is. The logarithm of what has none is nan, so
     one comparison tells."""
     h, lo = two_prod(b, y[0], log[0])
