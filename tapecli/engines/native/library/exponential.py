@@ -152,11 +152,10 @@ def _beside_one(b: Lanes, a: Val) -> tuple[Pair, Pair]:
 
 
 def tanh(b: Lanes, x: Val) -> Val:
-    """(E - 1)/(E + 1), E = exp(2|x|); what the roundings have lost is brought in by 2/(E + 1) = 1 - tanh."""
+    """(E - 1)/(E + 1), E = exp(2|x|), corrected for what the rounding of E + 1 has lost."""
     less, more = b.once(_beside_one, b.abs(x))
     q = less[0] / more[0]
-    w = 1.0 - q
-    return b.copysign(b.mad(w, b.mad(-q, more[1], less[1] * w), q), x)
+    return b.copysign(b.mad(-q * more[1], 1.0 / more[0], q), x)
 
 
 def or_far(b: Lanes, usual: Val, y: Val, f: Callable[[], Val]) -> Val:
