@@ -285,14 +285,19 @@ def circular() -> None:
         t = mp.sqrt(z)
         return (mp.atan(t) - t) / (t * z)
 
-    top = mp.tan(pi / 8) ** 2 * mp.mpf("1.0001")
+    tangents = [mp.mpf(0), *[(j + mp.mpf(1) / 2) / 16 for j in range(1, 16)]]
+    emit("TANGENTS", [float(c) for c in tangents], "c for u from j/16 on, 0 next to 0")
+    angles = [pair(a) if a else (0.0, 0.0) for c in tangents for a in [mp.atan(c)]]
+    angles += [pair(pi / 2 - mp.atan(c)) for c in tangents]
+    emit("ANGLES", [a for a, _ in angles], "atan c, and pi/2 less that")
+    emit("ANGLES_REST", [a for _, a in angles], "what those lack")
     fit(
         "ATAN",
         at_zero(arctan, -mp.mpf(1) / 3),
         mp.mpf(10) ** -9,
-        top,
-        11,
-        "(atan(t) - t)/t^3, powers of t^2, |t| <= tan(pi/8)",
+        mp.mpf(1) / 16**2 * mp.mpf("1.001"),
+        5,
+        "(atan(t) - t)/t^3, powers of t^2, |t| <= 1/16",
         lambda z: z,
     )
 

@@ -154,13 +154,15 @@ class Lanes:
         return self.code.avx512
 
     def lookup(self, index: Val, *tables: Sequence[float]) -> list[Val]:
-        """The entry of each table of sixteen numbers that the low bits of an integer say."""
+        """The entry of each table of 16 or 32 numbers that the low bits of an integer say."""
         if self.avx512 and self.lanes % 8 == 0:
             return [self._permuted(index, table) for table in tables]
-        at = index & 15
-        return [self._gathered(at, table) for table in tables]
+        return [self._gathered(index & (len(table) - 1), table) for table in tables]
 
     def _permuted(self, index: Val, table: Sequence[float]) -> Val:
+        if len(table) > 16:
+            low, high = self._permuted(index, table[:16]), self._permuted(index, table[16:])
+            return self.select((index & 16).ne(0), high, low)
         entries = [f"double {bits_of(c, 'double')}" for c in table]
         low, high = (Val(self.code, f"<{', '.join(half)}>", "double", 8) for half in (entries[:8], entries[8:]))
         return self._by_eight(

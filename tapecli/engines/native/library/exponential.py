@@ -208,8 +208,7 @@ def logistic(b: Lanes, x: Val, low: Any = None) -> Val:
     negative = x < 0.0
     h, lo, k = _exp_neg(b, b.abs(x), None if low is None else b.select(negative, -low, low))
     below, _ = _one_more(b, h, lo, k)
-    q = pairs.div(b, (b.select(negative, h, 1.0), b.select(negative, lo, 0.0)), below)
-    y = q[0] + q[1]
+    y = pairs.ratio(b, (b.select(negative, h, 1.0), b.select(negative, lo, 0.0)), below)
     return b.select(negative, ldexp(b, y, k), y)
 
 
@@ -217,8 +216,7 @@ def bell(b: Lanes, a: Val, plus: int, low: Any = None) -> Val:
     """2^plus e/(1 + e)^2, e = exp(-(a + low))."""
     h, lo, k = _exp_neg(b, a, low)
     below, _ = _one_more(b, h, lo, k)
-    q = pairs.div(b, (h, lo), pairs.mul(b, below, below))
-    return ldexp(b, q[0] + q[1], k, plus)
+    return ldexp(b, pairs.ratio(b, (h, lo), pairs.mul(b, below, below)), k, plus)
 
 
 def _lesser_share(b: Lanes, x: Val) -> Val:
@@ -268,8 +266,7 @@ def sech(b: Lanes, x: Val) -> Val:
     e = h * power, lo * power
     square = pairs.mul(b, e, e)
     s = fast_two_sum(b.const(1.0), square[0])
-    q = pairs.div(b, (h, lo), (s[0], s[1] + square[1]))
-    return ldexp(b, q[0] + q[1], k, 1)
+    return ldexp(b, pairs.ratio(b, (h, lo), (s[0], s[1] + square[1])), k, 1)
 
 
 def csch(b: Lanes, x: Val) -> Val:

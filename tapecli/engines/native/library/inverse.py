@@ -1,46 +1,45 @@
 """Inverse functions: angles, and areas (the inverse hyperbolic ones).
 
-All angles come from one core, atan(y/x) for pairs y, x >= 0: the lesser over the greater, or their difference over
-their sum, so that one division leaves |t| <= tan(pi/8) for a minimax polynomial. Areas are log(1 + q) with q as a pair.
+All angles come from one core, atan(y/x) for y, x >= 0: for the quotient u of the lesser over the greater, c near it
+from a table, and atan u = atan c + atan((u - c)/(1 + c u)), where nothing is lost in u - c, and a short minimax
+polynomial for the rest. Areas are log(1 + q) with q as a pair.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
-from tapecli.engines.native.library.logarithm import log_of, plus_one
+from tapecli.engines.native.library.exponential import MAGIC
+from tapecli.engines.native.library.logarithm import log1p, log_of, plus_one
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
 
 INF, NAN = math.inf, math.nan
 #: From here on x^2 + 1 is x^2.
 BIG = 2.0**28
-TAN_22 = math.sqrt(2.0) - 1.0
 
 
-def angle(b: Lanes, y: Pair, x: Pair) -> Pair:
-    """atan(y/x) in [0, pi/2] for pairs y, x >= 0 that are not both 0."""
-    swap = y[0] > x[0]
-    low, high = pairs.select(b, swap, x, y), pairs.select(b, swap, y, x)
-    steep = low[0] > high[0] * TAN_22
-    d, s = two_sum(low[0], -high[0]), two_sum(low[0], high[0])
-    num = pairs.select(b, steep, (d[0], d[1] + (low[1] - high[1])), low)
-    den = pairs.select(b, steep, (s[0], s[1] + (low[1] + high[1])), high)
-    h, lo = pairs.div(b, num, den)
-    z = h * h
-    lo = b.mad(h * z, b.poly(z, t.ATAN), b.mad(-lo, z, lo))
-    base, e = fast_two_sum(b.select(steep, t.QUARTER_PI[0], b.const(0.0)), h)
-    lo = (e + lo) + b.select(steep, t.QUARTER_PI[1], b.const(0.0))
-    base, lo = fast_two_sum(base, lo)
-    other, e = fast_two_sum(b.const(t.HALF_PI[0]), -base)
-    return fast_two_sum(b.select(swap, other, base), b.select(swap, e + (t.HALF_PI[1] - lo), lo))
-
-
-def _unit(b: Lanes) -> Pair:
-    return b.const(1.0), b.const(0.0)
+def angle(b: Lanes, y: Val, x: Val, y_low: Any = None, x_low: Any = None) -> Pair:
+    """atan((y + y_low)/(x + x_low)) in [0, pi/2] for y, x >= 0 that are not both 0: the angle of a table, and what is to
+    be added to that, at most 1/16."""
+    swap = y > x
+    num, den = b.select(swap, x, y), b.select(swap, y, x)
+    bits = b.to_bits(b.mad(num / den, 16.0 * (1.0 - 2.0**-12), -0.5) + MAGIC)
+    (c,) = b.lookup(bits, t.TANGENTS)
+    n = less_product(b, num, c, den)
+    if y_low is not None:
+        n = n + b.select(swap, -c * y_low, y_low)
+    if x_low is not None:
+        n = n + b.select(swap, x_low, -c * x_low)
+    z = n / b.mad(c, num, den)
+    z = b.select(swap, -z, z)
+    base, rest = b.lookup(b.select(swap, bits | 16, bits & 15), t.ANGLES, t.ANGLES_REST)
+    w = z * z
+    return base, z + b.mad(z * w, b.poly(w, t.ATAN), rest)
 
 
 def _beyond(b: Lanes, negative: Val, p: Pair) -> Pair:
@@ -55,7 +54,7 @@ def _degrees(b: Lanes, p: Pair) -> Val:
 
 def _atan(b: Lanes, x: Val) -> Pair:
     a = b.abs(x)
-    return angle(b, (b.select(a > 2.0**60, 2.0**60, a), b.const(0.0)), _unit(b))
+    return angle(b, b.select(a > 2.0**60, 2.0**60, a), b.const(1.0))
 
 
 def atan(b: Lanes, x: Val) -> Val:
@@ -77,7 +76,7 @@ def _small_degrees(b: Lanes, x: Val) -> Val:
 
 def acot(b: Lanes, x: Val) -> Val:
     a = b.abs(x)
-    y = pairs.joined(angle(b, _unit(b), (b.select(a > BIG, BIG, a), b.const(0.0))))
+    y = pairs.joined(angle(b, b.const(1.0), b.select(a > BIG, BIG, a)))
     return b.select(a > BIG, 1.0 / x, b.copysign(y, x))
 
 
@@ -91,7 +90,7 @@ def atan2(b: Lanes, y: Val, x: Val) -> Val:
     endless = top.eq(INF)
     ys = b.select(endless, b.truth(v.eq(INF)), v * power)
     xs = b.select(endless, b.truth(w.eq(INF)), b.select(top.eq(0.0), 1.0, w * power))
-    p = angle(b, (ys, b.const(0.0)), (xs, b.const(0.0)))
+    p = angle(b, ys, xs)
     p = _beyond(b, b.copysign(1.0, x) < 0.0, p)
     result = b.copysign(pairs.joined(p), y)
     return b.select(b.isnan(x) | b.isnan(y), x + y, result)
@@ -151,12 +150,14 @@ def _hyperbola(b: Lanes, a: Val) -> Pair:
 def asec(b: Lanes, x: Val) -> Val:
     a = b.abs(x)
     a = b.select(a > 2.0**100, 2.0**100, a)
-    return pairs.joined(_beyond(b, x < 0.0, angle(b, _hyperbola(b, a), _unit(b))))
+    h, lo = _hyperbola(b, a)
+    return pairs.joined(_beyond(b, x < 0.0, angle(b, h, b.const(1.0), y_low=lo)))
 
 
 def acsc(b: Lanes, x: Val) -> Val:
     a = b.abs(x)
-    y = pairs.joined(angle(b, _unit(b), _hyperbola(b, b.select(a > BIG, BIG, a))))
+    h, lo = _hyperbola(b, b.select(a > BIG, BIG, a))
+    y = pairs.joined(angle(b, b.const(1.0), h, x_low=lo))
     return b.select(a > BIG, 1.0 / x, b.copysign(y, x))
 
 
@@ -198,12 +199,10 @@ def acosh(b: Lanes, x: Val) -> Val:
 
 
 def atanh(b: Lanes, x: Val) -> Val:
-    """log(1 + 2 a/(1 - a))/2."""
+    """(log(1 + a) - log(1 - a))/2: terms of different signs, so nothing cancels."""
     a = b.abs(x)
-    q = pairs.div(b, (a + a, b.const(0.0)), fast_two_sum(b.const(1.0), -b.select(a < 1.0, a, 0.5)))
-    y = 0.5 * log_of(b, *plus_one(b, *q))
-    y = b.select(a < 1.0, y, b.select(a.eq(1.0), INF, NAN))
-    return b.select(a < 2.0**-28, x, b.copysign(y, x))
+    y = 0.5 * (log1p(b, a) - log1p(b, -a))
+    return b.copysign(y, x)
 
 
 def acoth(b: Lanes, x: Val) -> Val:

@@ -88,12 +88,23 @@ def mul1(b: Lanes, p: Pair, y: Any) -> Pair:
     return fast_two_sum(h, b.mad(p[1], y, e))
 
 
-def div(b: Lanes, p: Pair, q: Pair) -> Pair:
-    """The quotient of two pairs, to about 100 bits."""
+def _quotient(b: Lanes, p: Pair, q: Pair) -> tuple[Val, Val, Val]:
+    """A first quotient of two pairs, what is left to divide, and 1 over the divisor."""
     r = 1.0 / q[0]
     h = p[0] * r
-    rest = less_product(b, p[0], h, q[0]) + (p[1] - h * q[1])
+    return h, less_product(b, p[0], h, q[0]) + b.mad(-h, q[1], p[1]), r
+
+
+def div(b: Lanes, p: Pair, q: Pair) -> Pair:
+    """The quotient of two pairs, to about 100 bits."""
+    h, rest, r = _quotient(b, p, q)
     return fast_two_sum(h, rest * r)
+
+
+def ratio(b: Lanes, p: Pair, q: Pair) -> Val:
+    """The float nearest to the quotient of two pairs."""
+    h, rest, r = _quotient(b, p, q)
+    return b.mad(rest, r, h)
 
 
 def inv(b: Lanes, q: Pair) -> Pair:
