@@ -60,13 +60,18 @@ def sixteenths(b: Lanes, r: Val, bits: Val, rest: Any = None) -> tuple[Val, Val,
     power, shift = b.lookup(bits, t.POWERS, t.POWER_SHIFTS)
     r = r - shift
     p = b.poly(r, t.EXP_SHORT)
-    return power, r + (r * r * p if rest is None else b.mad(r * r, p, rest)), bits >> 4
+    return power, b.mad(r * r, p, r) if rest is None else r + b.mad(r * r, p, rest), bits >> 4
+
+
+def _less_multiple(b: Lanes, x: Val) -> tuple[Val, Val, Val]:
+    """The n nearest to x/(log(2)/16), its bits, and x less n times the first part of log(2)/16, which is exact."""
+    n, bits = nearest(b, x, 16.0 * t.LOG2E[0])
+    return n, bits, b.mad(n, -t.LN2_CUT[0] / 16.0, x)
 
 
 def reduced(b: Lanes, x: Val) -> tuple[Val, Val, Val]:
     """x = n log(2)/16 + r: r, what the rounding of r has lost, and the bits of n."""
-    n, bits = nearest(b, x, 16.0 * t.LOG2E[0])
-    top = b.mad(n, -t.LN2_CUT[0] / 16.0, x)  # exact
+    n, bits, top = _less_multiple(b, x)
     less = n * (t.LN2_CUT[1] / 16.0)
     r = top - less
     return r, (top - r) - less, bits
@@ -74,8 +79,8 @@ def reduced(b: Lanes, x: Val) -> tuple[Val, Val, Val]:
 
 def exp_parts(b: Lanes, x: Val) -> tuple[Val, Val, Val]:
     """exp(x) = T (1 + s) 2^k."""
-    r, _, bits = reduced(b, x)
-    return sixteenths(b, r, bits)
+    n, bits, top = _less_multiple(b, x)
+    return sixteenths(b, b.mad(n, -t.LN2_CUT[1] / 16.0, top), bits)
 
 
 def exp_parts_near(b: Lanes, x: Val, low: Any = None) -> tuple[Val, Val, Val]:
