@@ -12,7 +12,7 @@ import pytest
 import tapecli as tp
 from tapecli import engines, ops
 from tapecli.engines import Argument, How, Stepping, native
-from tapecli.engines.native import threads
+from tapecli.engines.native import program, threads
 from tapecli.engines.native.host import Host, host
 
 NO_CACHE = How(1, cache=False)
@@ -79,6 +79,41 @@ def test_sums_along_every_axis(shape: tuple[int, ...]) -> None:
     for axes in [(k,) for k in range(len(shape))] + [tuple(range(len(shape)))]:
         (found,) = compiled(lambda x, axes=axes: [ops.sum(x * 2.0, axis=axes)], shape).run(x)
         np.testing.assert_allclose(found, (2.0 * x).sum(axis=axes), rtol=0, atol=1e-13)
+
+
+# ---- vectors that are not whole ----
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_masked_tails_have_the_same_entries_and_write_no_others(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For every number of entries that is left after whole vectors, one by one and with rows."""
+    whole: list[Any] = []
+
+    def with_a_border(size: int, dtype: Any) -> Any:
+        whole.append((np.full(size + 256, 7.0, dtype), size))
+        return whole[-1][0][:size]
+
+    monkeypatch.setattr(program, "aligned", with_a_border)
+
+    def f(x: Any, m: Any) -> list[Any]:
+        y = ops.sin(x) * ops.exp(-x * x) + ops.log(1.0 + x * x) + ops.tanh(x)
+        return [y, ops.sum(y), ops.exp(m), ops.sum(m, axis=1), ops.max(m, axis=0)]
+
+    rng = np.random.default_rng(4)
+    x, m = rng.normal(size=700).astype(dtype), rng.normal(size=(3, 700)).astype(dtype)
+    y, _, e, _, top = compiled(f, (700,), (3, 700), dtype=dtype).run(x, m)
+    for n in (*range(1, 10), 15, 16, 17, 24, 31, 32, 33, 40, 47, 63, 64, 65, 129, 257, 321):
+        found = compiled(f, (n,), (3, n), dtype=dtype).run(x[:n], m[:, :n])
+        assert found[0].tobytes() == y[:n].tobytes()
+        assert found[2].tobytes() == np.ascontiguousarray(e[:, :n]).tobytes()
+        assert found[4].tobytes() == top[:n].tobytes()
+        near = 4e-16 if dtype == np.float64 else 3e-7
+        np.testing.assert_allclose(found[1], np.sum(y[:n], dtype=np.float64), rtol=0, atol=near * np.abs(y[:n]).sum())
+        np.testing.assert_allclose(
+            found[3], np.sum(m[:, :n], axis=1, dtype=np.float64), rtol=0, atol=near * np.abs(m[:, :n]).sum()
+        )
+    assert any(size > 256 for _, size in whole)
+    assert all((array[size:] == 7.0).all() for array, size in whole)
 
 
 # ---- memory ----
