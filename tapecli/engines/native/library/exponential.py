@@ -182,14 +182,18 @@ def _halves(b: Lanes, a: Val) -> tuple[Val, Val]:
     return scaled(b, power, k, -1), s
 
 
-def sinh(b: Lanes, x: Val) -> Val:
-    """(D + D/(D + 1))/2, D = exp(|x|) - 1, halved throughout."""
-    a = b.abs(x)
+def _sinh_parts(b: Lanes, a: Val) -> Pair:
+    """(D + D/(D + 1))/2, D = exp(a) - 1, halved throughout, as two numbers to be added; a >= 0."""
     e, s = _halves(b, a)
     less = e - 0.5
     d = b.mad(e, s, less)
     lost = b.mad(e, s, less - d)
-    y = d + b.mad(0.5, d / b.mad(e, s, e), lost + lost * 0.5)
+    return d, b.mad(0.5, d / b.mad(e, s, e), lost + lost * 0.5)
+
+
+def sinh(b: Lanes, x: Val) -> Val:
+    a = b.abs(x)
+    y = pairs.joined(_sinh_parts(b, a))
     return b.copysign(b.select(a > 711.0, INF, y), x)
 
 
@@ -274,11 +278,18 @@ def sech(b: Lanes, x: Val) -> Val:
     return ldexp(b, pairs.ratio(b, (h, lo), (s[0], s[1] + square[1])), k, 1)
 
 
+def _mended_inverse(b: Lanes, p: Pair) -> Val:
+    """1 over a pair to one rounding."""
+    r = 1.0 / p[0]
+    return b.mad(r, b.mad(-r, p[1], less_product(b, b.const(1.0), r, p[0])), r)
+
+
 def csch(b: Lanes, x: Val) -> Val:
     """1/sinh; 2 exp(-|x|) where that is all."""
     a = b.abs(x)
     h, lo, k = _exp_neg(b, a)
-    near = 1.0 / sinh(b, b.select(a > 40.0, 40.0, a))
+    whole = fast_two_sum(*_sinh_parts(b, b.select(a > 40.0, 40.0, a)))
+    near = b.select(whole[0] > 2.0**-1000, _mended_inverse(b, whole), 1.0 / whole[0])
     y = b.select(a > 40.0, ldexp(b, h + lo, k, 1), near)
     return b.copysign(y, x)
 
