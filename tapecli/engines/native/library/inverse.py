@@ -24,8 +24,8 @@ BIG = 2.0**28
 
 
 def angle(b: Lanes, y: Val, x: Val, y_low: Any = None, x_low: Any = None) -> Pair:
-    """atan((y + y_low)/(x + x_low)) in [0, pi/2] for y, x >= 0 that are not both 0: the angle of a table, and what is to
-    be added to that, at most 1/16."""
+    """atan((y + y_low)/(x + x_low)) in [0, pi/2] for y, x >= 0 that are not both 0: the angle of a table, and what is
+    to be added to that, at most 1/16."""
     swap = y > x
     num, den = b.select(swap, x, y), b.select(swap, y, x)
     bits = b.to_bits(b.mad(num / den, 16.0 * (1.0 - 2.0**-12), -0.5) + MAGIC)
