@@ -18,6 +18,7 @@ FLOORS = {
     "errors": 0,
     "explanations": 0,
     "limits": 0,
+    "records": 0,
     "core": 1,
     "ops": 2,
     "graph": 3,

@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from math import prod
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from tapecli.core import Array
 from tapecli.data import archives, mapped
 from tapecli.errors import TapeError, nearest
 
-Selector = int | str | tuple[int | str, ...] | None
+if TYPE_CHECKING:
+    from tapecli.data.text import Selector
 
 
 def load(file: BinaryIO, path: str, shown: str, selectors: Sequence[tuple[str, Selector]]) -> list[Array]:

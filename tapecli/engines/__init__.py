@@ -9,10 +9,11 @@ work pays for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from tapecli.core import Array, Shape
 from tapecli.errors import TapeError
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.engines.traced import Traced

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from tapecli.core import Array
 from tapecli.engines import Compiled, Fixed, How, Repeated, Run
 from tapecli.engines.auto import COMPILE, LOAD, NODES
 from tapecli.engines.traced import Traced
+from tapecli.records import NamedTuple
 
 
 class Sizes(NamedTuple):

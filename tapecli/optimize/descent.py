@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from tapecli.engines import Argument, Stepping
 from tapecli.optimize.first_order import Optimizer
 from tapecli.optimize.method import Frozen, Point, State
 from tapecli.optimize.target import Target
+from tapecli.records import NamedTuple
 
 
 class Descent(Frozen):

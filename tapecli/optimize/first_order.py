@@ -9,7 +9,7 @@ an epsilon stands, are those of Keras 3.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from tapecli import ops
 from tapecli.core import shape_of
@@ -32,6 +32,7 @@ from tapecli.optimize.schedules import (
     unknown,
 )
 from tapecli.optimize.transforms import COMMON, WEIGHT_DECAY, average, check_clips, clip, decay
+from tapecli.records import NamedTuple
 
 #: The state of one parameter by slot name; the state of all has a list under each name.
 State: TypeAlias = dict[str, Any]

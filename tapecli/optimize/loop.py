@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tapecli.optimize.method import STOPS, Method, Point, State
 from tapecli.optimize.target import Target
+from tapecli.records import NamedTuple
 
 #: By how much constraints may be violated at a point that counts as feasible.
 FEASIBLE = 1e-6

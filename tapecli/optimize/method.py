@@ -39,12 +39,13 @@ interrupts (Ctrl-C ends the step and then the run), the best point seen, callbac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from tapecli.core import Array
 from tapecli.optimize.target import Target
+from tapecli.records import NamedTuple
 
 Point: TypeAlias = tuple[Array, ...]
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from tapecli.core import Array
 from tapecli.optimize.target import Target
 from tapecli.optimize.trust_region import TRAVEL
+from tapecli.records import NamedTuple
 
 #: The nearest and the farthest distance that is looked at, relative to the variables, and how many there are.
 NEAREST, FARTHEST, COUNT = 1e-11, 1e-4, 5

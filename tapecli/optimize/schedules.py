@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from tapecli import ops
 from tapecli.errors import TapeError, nearest
 from tapecli.ops import powers
+from tapecli.records import NamedTuple
 
 #: Settings by name, all defaults filled in.
 Options: TypeAlias = dict[str, Any]

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tapecli import derive, engines, ops
 from tapecli.core import Array, shape_of
 from tapecli.engines import DEFAULT, Argument, Compiled, How, Repeated, Stepping
+from tapecli.records import NamedTuple
 from tapecli.tape import Recording
 
 #: Up to this many entries a Hessian is one program that writes it out; beyond, it is made of products.

@@ -136,9 +136,9 @@ class Problem:
     # ---- building ----
 
     def _build(self, given: Mapping[str, Array]) -> Formula:
-        from tapecli.optimize import schedules  # its own module imports ops only
-
         def schedule(name: str, args: list[Any], keys: dict[str, Any]) -> Any:
+            from tapecli.optimize import schedules
+
             return schedules.make(name, args, keys) if name in schedules.SCHEDULES else None
 
         tie = 1.0 if self._settings.kink == "tf" else 0.5

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tapecli.core import Array
 from tapecli.errors import TapeError
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.optimize.evidence import Evidence

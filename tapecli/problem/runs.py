@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tapecli.core import Array
 from tapecli.errors import TapeError, written_at
@@ -15,6 +15,7 @@ from tapecli.optimize.descent import Descent
 from tapecli.optimize.method import Frozen, Method, State
 from tapecli.optimize.target import Target
 from tapecli.problem.results import Minimum, Step
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tapecli.problem.points import Values
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem

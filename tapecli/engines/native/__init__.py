@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from tapecli.engines.native.writer import Writer
 from tapecli.engines.traced import Traced
 from tapecli.errors import TapeWarning
 from tapecli.graph import Node
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.engines.repeated import Sizes

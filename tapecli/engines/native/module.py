@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapecli.core import Array
 from tapecli.engines.native.ir import Code, Val
 from tapecli.engines.native.lanes import Lanes
 from tapecli.graph import Node
 from tapecli.ops.lowering import Table
+from tapecli.records import NamedTuple
 
 
 class Slot(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from tapecli.engines.native.lower import kind, written_out
 from tapecli.engines.native.module import Function, Step, copy, loop
 from tapecli.engines.native.plan import Plan
 from tapecli.graph import Node, needed
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.engines.native.writer import Writer
