@@ -16,6 +16,7 @@ ROOT = Path(tapecli.__file__).parent
 #: room -> floor; a room imports from its own floor and from those below
 FLOORS = {
     "errors": 0,
+    "collector": 0,
     "explanations": 0,
     "limits": 0,
     "records": 0,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
+
+from tapecli import collector
 
 if TYPE_CHECKING:
     from tapecli.cli.quick import Values
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def main() -> NoReturn:
-    """The console script. The process ends without taking the interpreter apart, which takes 10 ms with NumPy. Until
-    the package is imported the collector of cycles is at rest: it would go over all modules again and again."""
-    gc.disable()
+    """The console script. The process ends without taking the interpreter apart, which takes 10 ms with NumPy. The
+    collector of cycles is at rest until the package is imported."""
+    collector.rest()
     code = run(sys.argv[1:])
     if os.environ.get("TAPECLI_DEBUG"):
         sys.exit(code)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from tapecli import collector
 from tapecli.cli.inputs import Input, read_standard, resolve
 from tapecli.cli.quick import Values
 from tapecli.cli.validate import not_empty, one_run, validate
@@ -252,7 +253,7 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
 def load(v: Values, given: Input) -> Problem:
     from tapecli import problem
 
-    _wake_the_collector()
+    collector.wake()
     shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "kink", "missing", "threads")}
     shared["max_memory"] = v["max_memory"]
     shared |= {"cache": not v["no_cache"], "seed": v["seed"] or 0}
@@ -266,16 +267,6 @@ def load(v: Values, given: Input) -> Problem:
 
         text = decode(text, given.name).text
     return problem.parse(text, name=given.name, free=_free(v["at"]), **shared)
-
-
-def _wake_the_collector() -> None:
-    """Python's collector of cycles begins its work, where it was put to rest (`tapecli.cli.main`). What is there by now
-    are modules, which stay: it never looks at them."""
-    import gc
-
-    if not gc.isenabled():
-        gc.freeze()
-        gc.enable()
 
 
 def _free(words: Any) -> dict[str, Any]:

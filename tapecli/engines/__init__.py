@@ -122,7 +122,9 @@ def of_graph(name: str, traced: Traced, runs: int = 1, how: How = DEFAULT) -> Co
         from tapecli.engines import native
 
         if native.ready():
-            return Fixed(*native.compiled(traced, how), "native")
+            made = native.compiled(traced, how)
+            assert made is not None
+            return Fixed(*made, "native")
     return Fixed(traced.program.run, 1, traced.program, "numpy")
 
 

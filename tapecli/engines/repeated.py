@@ -112,15 +112,11 @@ def _compiled(traced: Traced, sizes: Sizes, how: How, cached: bool = False) -> R
     """The step in compiled code; None where `cached` asks for what the cache has, and it has nothing."""
     from tapecli.engines import native
 
-    text = native.repeated(traced, sizes)
-    if text is not None:
-        if cached and not native.there(text, how):
-            return None
-        return Native(native.Steps(text, traced.dtype, native.loaded(text, how)))
-    text = native.written(traced)
-    if cached and not native.there(text, how):
-        return None
-    return Stepwise(Fixed(*native.made_of(text, traced, how), "native"), sizes)
+    steps = native.repeated(traced, sizes, how, cached)
+    if steps is not None:
+        return Native(steps)
+    made = native.compiled(traced, how, cached)
+    return None if made is None else Stepwise(Fixed(*made, "native"), sizes)
 
 
 def of_graph(name: str, traced: Traced, sizes: Sizes, steps: int, how: How) -> Repeated:

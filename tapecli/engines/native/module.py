@@ -8,18 +8,8 @@ from typing import Any
 from tapecli.core import Array
 from tapecli.engines.native.ir import Code, Val
 from tapecli.engines.native.lanes import Lanes
-from tapecli.graph import Node
+from tapecli.engines.native.layout import Slot
 from tapecli.ops.lowering import Table
-from tapecli.records import NamedTuple
-
-
-class Slot(NamedTuple):
-    """One entry of `ctx`. `what` is input, literal, table, value, partials, or pointer (set by the code itself);
-    `content` the array of what is known beforehand."""
-
-    what: str
-    size: int
-    content: Array | None
 
 
 class Module:
@@ -141,18 +131,6 @@ class Function:
         self.module.functions.append("\n".join(lines))
 
 
-class Step(NamedTuple):
-    """One step of a program: a pass of compiled code (the functions `name` and `finish`, the number of `blocks`), or
-    an op that NumPy runs ("outside"). `work` is about how many instructions on one number it takes."""
-
-    what: str
-    name: str
-    blocks: int
-    finish: str | None
-    node: Node | None
-    work: float
-
-
 def loop(
     function: Function, count: int | Val, body: Callable[[Val], None], first: int | Val = 0, step: int = 1
 ) -> None:
@@ -198,4 +176,4 @@ def copy(function: Function, source: Val, target: Val, count: int) -> None:
         loop(function, count, lambda i: move(i, 1), whole)
 
 
-__all__ = ["Function", "Module", "Slot", "Step", "copy", "load", "loop"]
+__all__ = ["Function", "Module", "copy", "load", "loop"]

@@ -12,8 +12,9 @@ from tapecli.engines.native import recurrences, scatters
 from tapecli.engines.native.frame import Place, strides_of
 from tapecli.engines.native.ir import Code, Val
 from tapecli.engines.native.lanes import Lanes
+from tapecli.engines.native.layout import Step
 from tapecli.engines.native.lower import seen_through, weight
-from tapecli.engines.native.module import Function, Module, Step, loop
+from tapecli.engines.native.module import Function, Module, loop
 from tapecli.engines.native.nest import Nest
 from tapecli.engines.native.plan import Pass, Plan, Stage, Task
 from tapecli.graph import LITERAL, Node
