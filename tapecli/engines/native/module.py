@@ -23,6 +23,8 @@ class Module:
         #: what people are told before a function, by its name; not part of the program
         self.remarks: dict[str, list[str]] = {}
         self.declared: set[str] = set()
+        #: the names of functions that others share
+        self.shared: set[str] = set()
         self.slots: list[Slot] = []
         self.scratch = 0
         self._tables: dict[Table, int] = {}
