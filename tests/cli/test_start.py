@@ -77,6 +77,7 @@ def test_the_collector_rests_until_the_package_is_imported(tmp_path: Path) -> No
         "import tapecli.problem as problem\n"
         "problem.load = lambda *a, **k: (seen.append(gc.isenabled()), load(*a, **k))[1]\n"
         "os._exit = lambda code: sys.exit(code or seen != [False, True] or not gc.get_freeze_count())\n"
+        "assert gc.isenabled()\n"
         "cli.main()"
     )
     subprocess.run([sys.executable, "-c", script, "grad", "f.tape"], cwd=tmp_path, check=True, capture_output=True)

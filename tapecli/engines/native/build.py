@@ -17,7 +17,8 @@ from tapecli.engines.native.host import Host
 
 def target_machine() -> Any:
     """LLVM's code generator for this machine."""
-    import llvmlite.binding as llvm
+    with collector.importing():
+        import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -48,9 +49,8 @@ def optimised(text: str, machine: Any) -> Any:
 
 def compiled(text: str) -> bytes:
     """The object file of a module."""
-    with collector.resting():  # importing LLVM makes many objects
-        machine = target_machine()
-        return bytes(machine.emit_object(optimised(text, machine)))
+    machine = target_machine()
+    return bytes(machine.emit_object(optimised(text, machine)))
 
 
 def assembly(text: str) -> str:
