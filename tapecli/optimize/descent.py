@@ -33,6 +33,11 @@ class Descent(Frozen):
     def __init__(self, optimizer: Optimizer) -> None:
         self._set(optimizer=optimizer, name=optimizer.name, wanders=True)
 
+    @property
+    def key(self) -> Optimizer:
+        """What the program of its steps is kept by."""
+        return self.optimizer
+
     def rate(self, step: int) -> float | None:
         return float(self.optimizer.rate(np.float64(step + 1.0)))
 

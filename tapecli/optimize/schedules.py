@@ -105,8 +105,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> TapeError:
 
 def read_options(owner: str, table: Sequence[Option], given: Mapping[str, Any]) -> Options:
     """`given` checked against `table`, with the defaults of what was not given."""
+    names = {option.name for option in table}
     for name in given:
-        if name not in {option.name for option in table}:
+        if name not in names:
             raise unknown(f"option of `{owner}` called", name, (option.name for option in table))
     return {option.name: _setting(owner, option, given) for option in table}
 
