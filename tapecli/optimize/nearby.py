@@ -63,12 +63,20 @@ class Nearby:
             bend = curvature / length / length if 0.0 < length < math.inf else 0.0
             if bend == 0.0 or not math.isfinite(bend):
                 continue
-            for side in (direction / length, -direction / length):
-                seen = [self._opposed(side, radius, bend) for radius in self._radii(distance)]
-                known = [one for one in seen if one is not None]
-                if known and all(known):
-                    return True
+            sides = (direction / length, -direction / length)
+            if any(self._refuted(side, distance, bend) for side in sides):
+                return True
         return False
+
+    def _refuted(self, side: Array, distance: float, bend: float) -> bool:
+        """Whether the slopes at all distances that there is room for oppose the model's: one that agrees is enough."""
+        seen = False
+        for radius in self._radii(distance):
+            opposed = self._opposed(side, radius, bend)
+            if opposed is not None and not opposed:
+                return False
+            seen = seen or opposed is not None
+        return seen
 
     def _radii(self, distance: float) -> Iterator[float]:
         """Distances from well beyond a claimed one on: at an inflection, x³, slopes have changed by then."""

@@ -107,6 +107,7 @@ class Target:
         self._derived: dict[Any, Compiled] = {}
         self._repeats: dict[Any, Repeated] = {}
         self._paces: dict[Any, Pace] = {}
+        self._results: dict[str, tuple[int, ...]] = {}
         self._latest: dict[str, tuple[bytes, tuple[Array, Array]]] = {}
 
     def _ends(self, ends: Sequence[Array | None], none: float) -> Array:
@@ -168,11 +169,13 @@ class Target:
 
     def split(self, vector: Array) -> list[Array]:
         """An array for each variable, in the run's precision."""
+        if vector.dtype != self.dtype:
+            with np.errstate(over="ignore"):
+                vector = vector.astype(self.dtype)
         result, begin = [], 0
-        with np.errstate(over="ignore"):
-            for shape, size in zip(self.shapes, self.sizes, strict=True):
-                result.append(np.asarray(vector[begin : begin + size], dtype=self.dtype).reshape(shape))
-                begin += size
+        for shape, size in zip(self.shapes, self.sizes, strict=True):
+            result.append(vector[begin : begin + size].reshape(shape))
+            begin += size
         return result
 
     def project(self, gradient: Array, x: Array) -> Array:
@@ -309,8 +312,11 @@ class Target:
         return self.second(f"{key} weighted", total, [Argument("weights", shape, None)], x, [held])
 
     def _shape(self, key: str, f: Callable[..., Any], x: Array) -> tuple[int, ...]:
-        program = self.compiled((key, "value"), lambda: lambda *xs: [f(*xs)], self.arguments)
-        return tuple(np.shape(program.run(*self.split(x))[0]))
+        """The shape of what a function of the variables gives, which is the same everywhere."""
+        if key not in self._results:
+            program = self.compiled((key, "value"), lambda: lambda *xs: [f(*xs)], self.arguments)
+            self._results[key] = np.shape(program.run(*self.split(x))[0])
+        return self._results[key]
 
 
 def _product(f: Callable[..., Any], wrt: range, values: Sequence[Any]) -> list[Any]:
