@@ -56,7 +56,7 @@ DOORS = {
     "scipy": ("ops.kernels.scientific",),
 }
 #: where modules are imported by a name that is put together at run time: from closed tables of this package
-LATE_IMPORTS = {"", "ops.late"}
+LATE_IMPORTS = {"", "engines.native.library", "ops.late"}
 #: where ops are named by strings
 NAMES_OPS = ("core", "ops", "rewrite", "write", "language", "optimize.schedules")
 

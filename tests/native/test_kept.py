@@ -154,7 +154,10 @@ def test_a_parameter_of_an_unknown_kind_is_no_matter_of_silence() -> None:
 def test_what_writes_machine_code_is_stamped() -> None:
     """Whatever is imported to write machine code is among the sources whose stamp a fingerprint has."""
     script = (
-        "import sys, tapecli.engines.native.text, tapecli.engines.native.library\n"
+        "import sys, tapecli.engines.native.text\n"
+        "from tapecli.engines.native import library, scatters, recurrences\n"
+        "[library.function(name) for name in library.NAMES]\n"
+        "from tapecli.engines.native.library import single\n"
         "print(' '.join({name.split('.')[1] for name in sys.modules if name.startswith('tapecli.')}))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

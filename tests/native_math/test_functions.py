@@ -14,7 +14,7 @@ import pytest
 
 from tapecli import ops
 from tapecli.core import TABLE, Op
-from tapecli.engines.native.library import FUNCTIONS
+from tapecli.engines.native.library import NAMES
 
 _spec = importlib.util.spec_from_file_location("native_harness", Path(__file__).with_name("harness.py"))
 assert _spec is not None and _spec.loader is not None
@@ -183,4 +183,4 @@ def test_code_for_other_processors_can_be_made() -> None:
 
 def test_every_function_is_used_by_the_table() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in Path(ops.__file__).parent.glob("*.py"))
-    assert [name for name in FUNCTIONS if f"b.{name}(" not in text] == []
+    assert [name for name in NAMES if f"b.{name}(" not in text] == []

@@ -72,13 +72,13 @@ class Module:
         """A call of a function of the vector library, which is defined once for each type."""
         key = (name, lanes.scalar, lanes.lanes)
         if key not in self._library:
-            from tapecli.engines.native.library import FUNCTIONS
+            from tapecli.engines.native.library import function
 
             self._library[key] = f"@{name}.{lanes.scalar}.{lanes.lanes}"
             code = Code(self)
             own = Lanes(code, lanes.scalar, lanes.lanes, inline=True)
             args = [Val(code, f"%x{k}", v.scalar, v.lanes) for k, v in enumerate(values)]
-            result = FUNCTIONS[name](own, *args)
+            result = function(name)(own, *args)
             takes = ", ".join(a.typed for a in args)
             head = f"define internal {result.type} {self._library[key]}({takes}) {self.attributes}"
             self.functions.append("\n".join([head + " {", "entry:", *code.lines, f"  ret {result.typed}", "}"]))

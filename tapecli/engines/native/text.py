@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tapecli.core import Shape
-from tapecli.engines.native import recurrences
 from tapecli.engines.native.host import host
 from tapecli.engines.native.layout import Layout, Repeat, Step
 from tapecli.engines.native.lower import written_out
@@ -54,6 +53,8 @@ def written(traced: Traced) -> Text:
 def repeated(traced: Traced, sizes: Sizes) -> Text | None:
     """The LLVM text of a traced step that is repeated (see `tapecli.engines.Stepping`); None where a part of it is
     left to NumPy."""
+    from tapecli.engines.native import recurrences
+
     outputs, inputs = written_out(traced.outputs, traced.inputs, traced.dtype)
     module = _module(traced)
     if not recurrences.all_compiled(outputs, module.scalar):

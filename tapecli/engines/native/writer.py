@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 from tapecli.core import Op
-from tapecli.engines.native import recurrences, scatters
 from tapecli.engines.native.frame import Place, strides_of
 from tapecli.engines.native.ir import Code, Val
 from tapecli.engines.native.lanes import Lanes
@@ -50,6 +49,8 @@ class Writer:
         return self.steps
 
     def _alone(self, task: Task) -> None:
+        from tapecli.engines.native import recurrences, scatters  # late: few programs have any
+
         node = task.node
         if task.what == "scatters":
             step = scatters.write(self, node)

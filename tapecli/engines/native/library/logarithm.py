@@ -290,6 +290,16 @@ def power_log(b: Lanes, x: Val, y: Val, k: int) -> Val:
     return b.code.branch(b.code.any(~inside), ends, lambda: [value])[0]
 
 
+def power_log_1(b: Lanes, x: Val, y: Val) -> Val:
+    """x^y log(x)."""
+    return power_log(b, x, y, 1)
+
+
+def power_log_2(b: Lanes, x: Val, y: Val) -> Val:
+    """x^y log(x)^2."""
+    return power_log(b, x, y, 2)
+
+
 def power_dxy(b: Lanes, x: Val, y: Val) -> Val:
     """x^(y-1) (1 + y log x); at x = 0 its limit, 0 at the origin."""
     log = log_pair(b, b.abs(x))
