@@ -14,14 +14,15 @@ from tapecli.graph import Node, needed, shape_text
 from tapecli.language.formula import Formula
 from tapecli.problem import points
 from tapecli.problem.asking import OF_ARRAYS, answers, ask
+from tapecli.problem.evaluations import Derivatives, Evaluation
 from tapecli.problem.points import Rows, Values
-from tapecli.problem.results import Check, Derivatives, Evaluation, Fit, Minimum, Step
 from tapecli.problem.running import Runner
 from tapecli.problem.settings import Settings
 
 if TYPE_CHECKING:
     from tapecli.problem.differentiating import Derivation
     from tapecli.problem.flat import Flat
+    from tapecli.problem.results import Check, Fit, Minimum, Step
     from tapecli.problem.sparse import Coordinates
     from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update

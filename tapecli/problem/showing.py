@@ -13,7 +13,7 @@ from tapecli.engines import Argument
 from tapecli.engines.traced import Traced, trace
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, LITERAL, Node, needed
-from tapecli.problem.results import Derivatives
+from tapecli.problem.evaluations import Derivatives
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem

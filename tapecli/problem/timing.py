@@ -13,8 +13,8 @@ from tapecli.problem.points import Values
 from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
+    from tapecli.problem.evaluations import Derivatives
     from tapecli.problem.facade import Problem
-    from tapecli.problem.results import Derivatives
 
 ENGINES = ("tape", "numpy", "native")
 #: Seconds that one measurement takes at least, and how many it is the median of at least.
