@@ -182,6 +182,7 @@ def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
             v["threads"] = v["threads"] or 1  # the cores have enough to do
             from tapecli.cli.pool import run_all
 
+            collector.wake()
             run_all(command, {**v, "jobs": 1}, inputs, report, jobs)
             return
         for given in inputs:

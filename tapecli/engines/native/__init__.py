@@ -81,18 +81,18 @@ def _loaded(traced: Traced, sizes: Sizes | None, how: How, cached: bool) -> tupl
     kept = cache.fetch(key) if how.cache else None
     if kept is None and cached:
         return None
-    layout, content = (None, b"") if kept is None else unpacked(kept)
-    if layout is None:
+    layout, content = ("", b"") if kept is None else unpacked(kept)
+    if isinstance(layout, str):  # the digest of the text that the code was made of
         from tapecli.engines.native import text
 
         made = text.written(traced) if sizes is None else text.repeated(traced, sizes)
         if made is None:
             return None
-        layout = made.layout
-        if kept is None:
+        if cache.digest_of(made.text.encode()) != layout:
             content = build.compiled(made.text)
             if how.cache:
-                cache.keep(key, packed(layout, content))
+                cache.keep(key, packed(made.layout, made.text, content))
+        layout = made.layout
     return layout, build.load(content, layout.names, machine)
 
 

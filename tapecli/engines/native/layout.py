@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tapecli.core import Array, Shape
+from tapecli.engines.native.cache import digest_of
 from tapecli.graph import Node
 from tapecli.records import NamedTuple
 
@@ -66,12 +67,13 @@ class Layout(NamedTuple):
     where: dict[int, int]
 
 
-def packed(layout: Layout, code: bytes) -> bytes:
-    """Layout and code as bytes: the length of a text, the text, the contents of slots, the code. A layout with parts of
-    the graph in it (ops that NumPy runs), or with large contents, is left out: it has to be made again."""
+def packed(layout: Layout, text: str, code: bytes) -> bytes:
+    """Layout and code as bytes: the length of a head, the head, the contents of slots, the code. A layout with parts of
+    the graph in it (ops that NumPy runs), or with large contents, has to be made again: then the head is the digest of
+    the text that the code was made of."""
     contents = [np.ascontiguousarray(slot.content) for slot in layout.slots if slot.content is not None]
     if any(step.what != "pass" for step in layout.steps) or sum(array.nbytes for array in contents) > MOST:
-        return b"0\n" + code
+        return _headed(digest_of(text.encode()), code)
     slots = [
         (slot.what, slot.size, None if slot.content is None else (slot.content.dtype.str, slot.content.shape))
         for slot in layout.slots
@@ -79,19 +81,24 @@ def packed(layout: Layout, code: bytes) -> bytes:
     steps = [tuple(step._replace(node=None)) for step in layout.steps]
     repeat = None if layout.repeat is None else tuple(layout.repeat)
     plain = (layout.names, slots, layout.scratch, layout.inputs, layout.outputs, steps, repeat)
-    text = repr(plain).encode()
-    return b"%d\n" % len(text) + text + b"".join(array.tobytes() for array in contents) + code
+    return _headed(plain, b"".join([*[array.tobytes() for array in contents], code]))
 
 
-def unpacked(body: bytes) -> tuple[Layout | None, bytes]:
-    """What `packed` was given: the layout, or None where it was left out, and the code."""
+def _headed(head: Any, rest: bytes) -> bytes:
+    text = repr(head).encode()
+    return b"%d\n" % len(text) + text + rest
+
+
+def unpacked(body: bytes) -> tuple[Layout | str, bytes]:
+    """What `packed` was given: the layout, or the digest of the text where the layout was left out, and the code."""
     from ast import literal_eval
 
     length, _, rest = body.partition(b"\n")
     at = int(length)
-    if not at:
-        return None, rest
-    names, kept, scratch, inputs, outputs, steps, repeat = literal_eval(rest[:at].decode())
+    head = literal_eval(rest[:at].decode())
+    if isinstance(head, str):
+        return head, rest[at:]
+    names, kept, scratch, inputs, outputs, steps, repeat = head
     slots = []
     for what, size, form in kept:
         content: Any = None
