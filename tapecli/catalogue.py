@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapecli.core import TABLE, Op
 from tapecli.derive import ones_like
 from tapecli.graph import LITERAL, Graph, Node, needed
 from tapecli.language.builtins import BUILTINS
 from tapecli.language.functions import ALIASES, DIRECT
+from tapecli.records import NamedTuple
 from tapecli.rewrite import simplify
 
 

@@ -6,7 +6,7 @@ lines, which the documentation's tests run.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from tapecli.records import NamedTuple
 
 
 class Explanation(NamedTuple):

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import count
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from tapecli.core import Masked, Op, Shape, Value, shape_of
 from tapecli.ops.arithmetic import logical_and, logical_or, select
 from tapecli.ops.linear import broadcast, sum_, unbroadcast
+from tapecli.records import NamedTuple
 
 _levels = count(1)
 

@@ -16,8 +16,10 @@ ROOT = Path(tapecli.__file__).parent
 #: room -> floor; a room imports from its own floor and from those below
 FLOORS = {
     "errors": 0,
+    "collector": 0,
     "explanations": 0,
     "limits": 0,
+    "records": 0,
     "core": 1,
     "ops": 2,
     "graph": 3,
@@ -54,7 +56,7 @@ DOORS = {
     "scipy": ("ops.kernels.scientific",),
 }
 #: where modules are imported by a name that is put together at run time: from closed tables of this package
-LATE_IMPORTS = {"", "ops.late"}
+LATE_IMPORTS = {"", "engines.native.library", "ops.late"}
 #: where ops are named by strings
 NAMES_OPS = ("core", "ops", "rewrite", "write", "language", "optimize.schedules")
 

@@ -7,13 +7,17 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from tapecli import collector
+
 if TYPE_CHECKING:
     from tapecli.cli.quick import Values
     from tapecli.errors import TapeError
 
 
 def main() -> NoReturn:
-    """The console script. The process ends without taking the interpreter apart, which takes 10 ms with NumPy."""
+    """The console script. The process ends without taking the interpreter apart, which takes 10 ms with NumPy. The
+    collector of cycles is at rest until the package is imported."""
+    collector.rest()
     code = run(sys.argv[1:])
     if os.environ.get("TAPECLI_DEBUG"):
         sys.exit(code)

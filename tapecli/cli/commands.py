@@ -29,7 +29,7 @@ def rows_of(problem: Problem, words: Any) -> Rows | None:
 
 def told(problem: Problem, r: Any, row: int | None, report: Report) -> None:
     """A result, with what made it not finite where it is not."""
-    from tapecli.problem.results import Evaluation
+    from tapecli.problem.evaluations import Evaluation
 
     tell: Any = report.evaluation if isinstance(r, Evaluation) else report.derivatives
     tell(r, row, _blame(problem, r))

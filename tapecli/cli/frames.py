@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from tapecli.records import NamedTuple
 
 #: Bytes of answers that wait in memory; what is beyond waits in a file.
 ROOM = 16_000_000

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from tapecli import collector
 from tapecli.cli.inputs import Input, read_standard, resolve
 from tapecli.cli.quick import Values
 from tapecli.cli.validate import not_empty, one_run, validate
@@ -181,6 +182,7 @@ def _all(command: str, v: Values, inputs: list[Input], report: Report) -> None:
             v["threads"] = v["threads"] or 1  # the cores have enough to do
             from tapecli.cli.pool import run_all
 
+            collector.wake()
             run_all(command, {**v, "jobs": 1}, inputs, report, jobs)
             return
         for given in inputs:
@@ -252,6 +254,7 @@ def one(command: str, v: Values, given: Input, report: Report) -> int:
 def load(v: Values, given: Input) -> Problem:
     from tapecli import problem
 
+    collector.wake()
     shared: Any = {name: v[name] for name in ("dtype", "engine", "data_root", "kink", "missing", "threads")}
     shared["max_memory"] = v["max_memory"]
     shared |= {"cache": not v["no_cache"], "seed": v["seed"] or 0}

@@ -2,24 +2,26 @@
 
 `read` finds, opens and reads a data file of a formula in one go. Text is read by pyarrow where that is installed and
 the file is large, else by NumPy, and cell by cell where these are not sure; numbers and errors are the same. `files`
-opens, `text` cuts and assembles, `cells` says what is right, `fast` is quick about it, `arrays` reads `.npy`, `.npz`;
-what may be larger than memory stays in files, by `mapped`.
+opens, `text` cuts and assembles, `cells` says what is right, `fast` is quick about it, `arrays` reads `.npy` and
+`.npz` (members of these by `archives`), `table` holds one that the user named himself; what may be larger than memory
+stays in files, by `mapped`.
 """
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from tapecli.core import Array
-from tapecli.data import mapped, text
-from tapecli.data.files import locate, open_below, open_plainly, resolve
-from tapecli.data.text import Selector
+from tapecli.data.files import locate, open_below, resolve
 from tapecli.errors import TapeError
+from tapecli.records import NamedTuple
 
-__all__ = ["Columns", "Table", "load", "read", "resolve"]
+if TYPE_CHECKING:
+    from tapecli.data.text import Selector
+
+__all__ = ["Columns", "load", "read", "resolve"]
 
 
 class Columns(NamedTuple):
@@ -51,6 +53,8 @@ def line_of(
     if path.lower().endswith((".npy", ".npz")):
         return None
     try:
+        from tapecli.data import text
+
         full = locate(path, folder, root)
         with open_below(full, os.path.realpath(root), path) as file:
             return text.line_of(file, full, path, selectors, missing == "drop", index)
@@ -72,54 +76,9 @@ def _read(file: BinaryIO, path: str, shown: str, selectors: Sequence[tuple[str, 
             from tapecli.data import arrays
 
             return Columns(arrays.load(file, path, shown, selectors), 0)
+        from tapecli.data import mapped, text
+
         large = os.fstat(file.fileno()).st_size >= mapped.LARGE
         return Columns(*text.load(file, path, shown, selectors, missing == "drop", large))
     except MemoryError:
         raise TapeError("limit", f"`{shown}` does not fit into memory") from None
-
-
-class Table:
-    """A table that the user named directly: its `headers` (None without), its `rows`, and its columns by position."""
-
-    def __init__(self, path: str, shown: str) -> None:
-        self.shown = shown
-        self._delimiter = text.delimiter_of(path)
-        with open_plainly(path, shown) as file:
-            self._content = file.read()
-        chunks = text.chunks(io.BytesIO(self._content), shown, self._delimiter)
-        first = next(chunks, None)
-        if first is None:
-            raise TapeError("data", f"`{shown}` is empty")
-        self._head = text.header(first, self._delimiter, shown, None)
-        self.headers = self._head.headers
-        self._columns: dict[int, Array] = {}
-        self._count: int | None = None
-
-    @property
-    def width(self) -> int:
-        return self._head.width
-
-    @property
-    def rows(self) -> range:
-        """The rows below the headers, counted from 0."""
-        if self._count is None:
-            self._count = len(self.column(0))
-        return range(self._count)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def position(self, selector: int | str) -> int:
-        """The column that a header or a number (from 1) names, counted from 0."""
-        return text.position(self._head, selector, self.shown)
-
-    def column(self, position: int) -> Array:
-        """The numbers of one column. The first call reads all columns, so that faults come in the file's order."""
-        if not self._columns:
-            used = range(self.width)
-            body = text.Body(self.shown, self._delimiter, self._head.names(), used, False)
-            for chunk in text.chunks(io.BytesIO(self._content), self.shown, self._delimiter):
-                start = self._head.start if chunk.line == 1 else 0
-                body.add(text.Chunk(chunk.content[start:], self._head.line if start else chunk.line))
-            self._columns, self._content = body.columns(), b""
-        return self._columns[position]

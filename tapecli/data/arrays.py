@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from collections.abc import Sequence
 from math import prod
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from tapecli.core import Array
-from tapecli.data import mapped
+from tapecli.data import archives, mapped
 from tapecli.errors import TapeError, nearest
 
-Selector = int | str | tuple[int | str, ...] | None
+if TYPE_CHECKING:
+    from tapecli.data.text import Selector
 
 
 def load(file: BinaryIO, path: str, shown: str, selectors: Sequence[tuple[str, Selector]]) -> list[Array]:
@@ -118,17 +120,36 @@ def _doubles(array: Array, what: str) -> Array:
 
 
 def _load_archive(file: BinaryIO, shown: str, selectors: Sequence[tuple[str, Selector]]) -> list[Array]:
+    try:
+        archive = archives.plain(file)
+        if archive is None:
+            return _load_any(file, shown, selectors)
+        return _taken(archive, shown, selectors)
+    except archives.Damaged:
+        raise TapeError("data", f"`{shown}` is a damaged archive, or none", hint="write it with numpy.savez") from None
+
+
+def _load_any(file: BinaryIO, shown: str, selectors: Sequence[tuple[str, Selector]]) -> list[Array]:
+    """From an archive of any kind. Raises Damaged."""
     import zipfile
     import zlib
 
     try:
         with zipfile.ZipFile(file) as archive:
-            arrays = _Archive(archive, shown)
-            return [arrays.take(name, selector) for name, selector in selectors]
+            return _taken(archive, shown, selectors)
     except (zipfile.BadZipFile, zlib.error, EOFError):
-        raise TapeError("data", f"`{shown}` is a damaged archive, or none", hint="write it with numpy.savez") from None
+        raise archives.Damaged from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # to a place before the file's beginning
+            raise
+        raise archives.Damaged from None
     except (NotImplementedError, RuntimeError):  # a method of compression; a password
         raise TapeError("data", f"`{shown}` is compressed or locked in a way that is not read") from None
+
+
+def _taken(archive: Any, shown: str, selectors: Sequence[tuple[str, Selector]]) -> list[Array]:
+    arrays = _Archive(archive, shown)
+    return [arrays.take(name, selector) for name, selector in selectors]
 
 
 class _Archive:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from tapecli.core import Array
 from tapecli.data import cells, fast, mapped
 from tapecli.data.cells import Faults
 from tapecli.errors import TapeError, nearest
+from tapecli.records import NamedTuple
 
 Selector = int | str | tuple[int | str, ...] | None
 #: How many bytes are read at once.

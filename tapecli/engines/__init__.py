@@ -9,10 +9,11 @@ work pays for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from tapecli.core import Array, Shape
 from tapecli.errors import TapeError
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.engines.traced import Traced
@@ -121,7 +122,9 @@ def of_graph(name: str, traced: Traced, runs: int = 1, how: How = DEFAULT) -> Co
         from tapecli.engines import native
 
         if native.ready():
-            return Fixed(*native.compiled(traced, how), "native")
+            made = native.compiled(traced, how)
+            assert made is not None
+            return Fixed(*made, "native")
     return Fixed(traced.program.run, 1, traced.program, "numpy")
 
 

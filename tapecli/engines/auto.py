@@ -67,6 +67,4 @@ class Automatic:
         if not native.ready(quiet=True):
             self._open = False
             return
-        text = native.written(self._traced)
-        if not cached or native.there(text, self._how):
-            self._native = native.made_of(text, self._traced, self._how)
+        self._native = native.compiled(self._traced, self._how, cached)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from tapecli.core import Array
 from tapecli.engines import Compiled, Fixed, How, Repeated, Run
 from tapecli.engines.auto import COMPILE, LOAD, NODES
 from tapecli.engines.traced import Traced
+from tapecli.records import NamedTuple
 
 
 class Sizes(NamedTuple):
@@ -111,15 +112,11 @@ def _compiled(traced: Traced, sizes: Sizes, how: How, cached: bool = False) -> R
     """The step in compiled code; None where `cached` asks for what the cache has, and it has nothing."""
     from tapecli.engines import native
 
-    text = native.repeated(traced, sizes)
-    if text is not None:
-        if cached and not native.there(text, how):
-            return None
-        return Native(native.Steps(text, traced.dtype, native.loaded(text, how)))
-    text = native.written(traced)
-    if cached and not native.there(text, how):
-        return None
-    return Stepwise(Fixed(*native.made_of(text, traced, how), "native"), sizes)
+    steps = native.repeated(traced, sizes, how, cached)
+    if steps is not None:
+        return Native(steps)
+    made = native.compiled(traced, how, cached)
+    return None if made is None else Stepwise(Fixed(*made, "native"), sizes)
 
 
 def of_graph(name: str, traced: Traced, sizes: Sizes, steps: int, how: How) -> Repeated:

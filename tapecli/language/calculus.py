@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from tapecli.graph import Node, needed, shape_text
 from tapecli.language.machine import Machine
 from tapecli.language.sweeps import full
 from tapecli.language.values import Swept
+from tapecli.records import NamedTuple
 
 
 class Builtin(NamedTuple):

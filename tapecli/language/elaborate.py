@@ -6,7 +6,7 @@ A statement that is wrong does not stop the next one; what rests on it is not re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from tapecli.language.machine import Machine
 from tapecli.language.recovery import first_of, note, pieces
 from tapecli.language.values import Broken, FollowUp, Frame, Function, Scope
 from tapecli.limits import Budget
+from tapecli.records import NamedTuple
 from tapecli.syntax import code as syntax
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapecli.core import Array
 from tapecli.errors import Place, Source, TapeError
 from tapecli.graph import Graph, Node
+from tapecli.records import NamedTuple
 
 
 class Input(NamedTuple):

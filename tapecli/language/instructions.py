@@ -1,4 +1,7 @@
-"""What each opcode of the stack machine does: one handler per opcode, and the table of them."""
+"""What each opcode of the stack machine does: one handler per opcode, and the table of them.
+
+Loops, recurrences and indices have modules of their own, which a formula without any does not import.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,7 @@ from tapecli.errors import TapeError, nearest
 from tapecli.graph import LITERAL, Node, shape_text
 from tapecli.language.algebra import matmul
 from tapecli.language.functions import call, is_function
-from tapecli.language.indexing import index
-from tapecli.language.loops import comprehension
 from tapecli.language.machine import Handler, Machine
-from tapecli.language.recurrences import over_steps, recurrence
 from tapecli.language.sweeps import full, joint
 from tapecli.language.values import (
     Broken,
@@ -164,6 +164,8 @@ def _all(m: Machine, frame: Frame, _: None) -> None:
 
 
 def _index(m: Machine, frame: Frame, count: int) -> None:
+    from tapecli.language.indexing import index
+
     base, *items = m.take(count + 1)
     m.stack.append(index(m, base, items))
 
@@ -184,6 +186,8 @@ def _then(m: Machine, frame: Frame, _: None) -> None:
     if numbers is not None:
         m.masks.append((numbers != 0, condition.axes if isinstance(condition, Swept) else ()))
     else:
+        from tapecli.language.recurrences import over_steps
+
         found = over_steps(m, condition)
         m.masks.append(None if found is None else (found[0] != 0, found[1]))
 
@@ -255,12 +259,16 @@ def _define(m: Machine, frame: Frame, operand: tuple[str, tuple[str, ...], Code]
 
 
 def _comprehension(m: Machine, frame: Frame, operand: Any) -> None:
+    from tapecli.language.loops import comprehension
+
     value = comprehension(m, frame, operand)
     if value is not None:
         m.stack.append(value)
 
 
 def _recur(m: Machine, frame: Frame, operand: Any) -> None:
+    from tapecli.language.recurrences import recurrence
+
     m.stack.append(recurrence(m, frame, operand))
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from tapecli.core import Shape
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed
 from tapecli.language.formula import Formula
+from tapecli.records import NamedTuple
 
 #: How an objective that has no batches is mended.
 HINT = "batches need a sum or a mean over the rows, whose terms use one row each"

@@ -8,11 +8,12 @@ slice, a gather or a transpose that feeds arithmetic costs nothing of its own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tapecli.core import Shape
+from tapecli.records import NamedTuple
 
 
 class Table:

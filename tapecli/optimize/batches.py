@@ -112,6 +112,11 @@ class MiniBatches(Frozen):
         )  # fmt: skip
 
     @property
+    def key(self) -> tuple[MiniBatches, int]:
+        """What the program of a step on as many rows as most have is kept by."""
+        return (self, self.size)
+
+    @property
     def per_epoch(self) -> int:
         """Steps in an epoch; the last batch of one may be smaller than the others."""
         return -(-self.source.count // self.size)
@@ -134,7 +139,7 @@ class MiniBatches(Frozen):
         self, target: Target, state: State, best: State | None, count: int, tol: float | None, floor: float | None
     ) -> tuple[State, State | None] | None:
         """Many steps in one call of compiled code, up to the end of an epoch; see `tapecli.optimize.method`."""
-        if not target.loops((self, self.size)):
+        if not target.loops(self.key):
             return None
         return self._onwards(target, state, best, count, floor)
 

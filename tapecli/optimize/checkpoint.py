@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.optimize.method import ANY, State
+from tapecli.records import NamedTuple
 
 MAGIC = b"tapecli checkpoint 1\n"
 #: The part of a run's time that writing may take, where checkpoints cost more than the seconds between them allow.

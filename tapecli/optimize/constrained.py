@@ -7,7 +7,6 @@ directions that the active constraints leave (Nocedal and Wright, Numerical Opti
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from tapecli.optimize.nearby import Nearby, Way
 from tapecli.optimize.quadratic import free_of
 from tapecli.optimize.target import Target
 from tapecli.optimize.trust_region import THERE, relative
+from tapecli.records import NamedTuple
 
 #: The greatest stationarity and violation at a point that the conditions hold at.
 HOLDS, FEASIBLE = 1e-5, 1e-6

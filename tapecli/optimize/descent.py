@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from tapecli.engines import Argument, Stepping
 from tapecli.optimize.first_order import Optimizer
 from tapecli.optimize.method import Frozen, Point, State
 from tapecli.optimize.target import Target
+from tapecli.records import NamedTuple
 
 
 class Descent(Frozen):
@@ -31,6 +32,11 @@ class Descent(Frozen):
 
     def __init__(self, optimizer: Optimizer) -> None:
         self._set(optimizer=optimizer, name=optimizer.name, wanders=True)
+
+    @property
+    def key(self) -> Optimizer:
+        """What the program of its steps is kept by."""
+        return self.optimizer
 
     def rate(self, step: int) -> float | None:
         return float(self.optimizer.rate(np.float64(step + 1.0)))

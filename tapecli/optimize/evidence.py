@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from tapecli.optimize.nearby import Look, Nearby, Way
 from tapecli.optimize.quadratic import free_of
 from tapecli.optimize.target import Target
 from tapecli.optimize.trust_region import THERE, relative
+from tapecli.records import NamedTuple
 
 #: A Newton step of this size, relative to the variables, is that of a point which counts as stationary.
 STATIONARY = 1e-4

@@ -9,7 +9,8 @@ an epsilon stands, are those of Keras 3.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 from tapecli import ops
 from tapecli.core import shape_of
@@ -32,6 +33,7 @@ from tapecli.optimize.schedules import (
     unknown,
 )
 from tapecli.optimize.transforms import COMMON, WEIGHT_DECAY, average, check_clips, clip, decay
+from tapecli.records import NamedTuple
 
 #: The state of one parameter by slot name; the state of all has a list under each name.
 State: TypeAlias = dict[str, Any]
@@ -306,13 +308,15 @@ OPTIMIZERS: dict[str, Rule] = {
 class Optimizer:
     """A first-order method with its settings. Frozen; the state is the caller's, in slots: a list per name."""
 
-    __slots__ = ("name", "options")
+    __slots__ = ("_hash", "name", "options")
     name: str
     options: Options
+    _hash: int
 
     def __init__(self, name: str, options: Options) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "options", options)
+        object.__setattr__(self, "_hash", hash((name, *options.items())))
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("an optimizer is frozen")
@@ -321,7 +325,7 @@ class Optimizer:
         return isinstance(other, Optimizer) and (self.name, self.options) == (other.name, other.options)
 
     def __hash__(self) -> int:
-        return hash((self.name, *self.options.items()))
+        return self._hash
 
     def __repr__(self) -> str:
         return call_text(self.name, self.options)
@@ -370,4 +374,10 @@ def make(name: str, options: Mapping[str, object]) -> Optimizer:
         raise unknown("optimizer", name, OPTIMIZERS)
     settings = read_options(key, OPTIMIZERS[key].options, options)
     check_clips(key, settings)
-    return Optimizer(key, settings)
+    return _known(Optimizer(key, settings))
+
+
+@lru_cache(maxsize=32)
+def _known(optimizer: Optimizer) -> Optimizer:
+    """The first of those that are equal: programs are kept by their optimizer, and are found sooner by the same one."""
+    return optimizer

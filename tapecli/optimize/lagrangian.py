@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from tapecli.optimize.method import STOPS, Frozen, Point, State
 from tapecli.optimize.quadratic import free_of
 from tapecli.optimize.target import Target
 from tapecli.optimize.trust_region import TrustRegion, relative
+from tapecli.records import NamedTuple
 
 #: Feasibility and stationarity that end a run.
 FEASIBLE, STATIONARY = 1e-9, 1e-8

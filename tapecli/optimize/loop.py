@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tapecli.optimize.method import STOPS, Method, Point, State
 from tapecli.optimize.target import Target
+from tapecli.records import NamedTuple
 
 #: By how much constraints may be violated at a point that counts as feasible.
 FEASIBLE = 1e-6
@@ -22,10 +23,6 @@ FEASIBLE = 1e-6
 #: An objective that has fallen below this many times its size at the start has no bound below (SNOPT and Ipopt end at
 #: 1e15 and 1e20; a minimum of a badly scaled problem may lie there).
 BOTTOMLESS = -1e30
-
-#: How long steps that nobody looks at may take together, in seconds; and how many they are at first, and how much more
-#: each time at most.
-SPELL, FIRST, GROWTH = 0.05, 16, 8
 
 #: When the loops around the running one have to end. A step may be a loop itself.
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
@@ -126,24 +123,23 @@ def run(
 
 
 class Spell:
-    """Steps, one by one or as many at once as take about `SPELL` seconds."""
+    """Steps, one by one or as many at once as the pace of their program allows."""
 
     def __init__(self, method: Method, target: Target) -> None:
         self._method = method
         self._target = target
         self._stretch: Stretch | None = getattr(method, "stretch", None)
-        self._pace = FIRST
+        self._pace = None if self._stretch is None else target.pace(method.key)  # type: ignore[attr-defined]
 
     def onwards(self, state: State, best: State | None, limits: Limits, count: int) -> tuple[State, State | None]:
         """At most `count` steps on from a state; also the best state after them."""
-        if count > 1 and self._stretch is not None:
+        if count > 1 and self._stretch is not None and self._pace is not None:
             begin = time.monotonic()
             ends = [end for end in (limits.target, limits.floor) if end is not None]
             floor = max(ends) if ends else None
-            taken = self._stretch(self._target, state, best, min(count, self._pace), limits.tol, floor)
+            taken = self._stretch(self._target, state, best, min(count, self._pace.steps), limits.tol, floor)
             if taken is not None:
-                share = (time.monotonic() - begin) / SPELL
-                self._pace = max(1, int(self._pace * min(GROWTH, 1.0 / max(share, 1e-9))))
+                self._pace.took(taken[0].step - state.step, time.monotonic() - begin)
                 return taken
             self._stretch = None
         return self._method.step(self._target, state), best

@@ -7,12 +7,13 @@ they enter a Gauss-Newton step).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tapecli import ops
 from tapecli.core import Array
+from tapecli.records import NamedTuple
 
 
 class Loss(NamedTuple):

@@ -15,7 +15,8 @@ A method may also have
 
 which takes up to `count` steps at once, in compiled code. It ends early after a step whose numbers are not finite,
 whose gradient norm is `tol` or less or whose value is `floor` or less, and minds the best point on the way. The states
-are those that single steps would have given, to the last bit.
+are those that single steps would have given, to the last bit. Its `key` is then what the program of its steps is kept
+by in the target; the loop remembers their pace by it.
 
 `target` (a `Target`) is what is minimised: values and exact derivatives, compiled once and kept, with bounds. It holds
 no part of a run, so a run is its `State` alone.
@@ -39,12 +40,13 @@ interrupts (Ctrl-C ends the step and then the run), the best point seen, callbac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from tapecli.core import Array
 from tapecli.optimize.target import Target
+from tapecli.records import NamedTuple
 
 Point: TypeAlias = tuple[Array, ...]
 

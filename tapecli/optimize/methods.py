@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapecli.errors import TapeError
 from tapecli.optimize import first_order
@@ -15,6 +15,7 @@ from tapecli.optimize.models import EXACT
 from tapecli.optimize.schedules import COUNT, Option, Options, read_options, unknown
 from tapecli.optimize.target import Target
 from tapecli.optimize.trust_region import TrustRegion
+from tapecli.records import NamedTuple
 
 
 class Listed(NamedTuple):

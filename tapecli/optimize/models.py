@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from tapecli.core import Array
 from tapecli.optimize.losses import LOSSES
 from tapecli.optimize.quadratic import shortest, truncated
 from tapecli.optimize.target import Target
+from tapecli.records import NamedTuple
 
 #: Up to this many variables matrices of second derivatives are made.
 EXACT = 256

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from tapecli.core import Array
 from tapecli.optimize.target import Target
 from tapecli.optimize.trust_region import TRAVEL
+from tapecli.records import NamedTuple
 
 #: The nearest and the farthest distance that is looked at, relative to the variables, and how many there are.
 NEAREST, FARTHEST, COUNT = 1e-11, 1e-4, 5
@@ -62,12 +63,20 @@ class Nearby:
             bend = curvature / length / length if 0.0 < length < math.inf else 0.0
             if bend == 0.0 or not math.isfinite(bend):
                 continue
-            for side in (direction / length, -direction / length):
-                seen = [self._opposed(side, radius, bend) for radius in self._radii(distance)]
-                known = [one for one in seen if one is not None]
-                if known and all(known):
-                    return True
+            sides = (direction / length, -direction / length)
+            if any(self._refuted(side, distance, bend) for side in sides):
+                return True
         return False
+
+    def _refuted(self, side: Array, distance: float, bend: float) -> bool:
+        """Whether the slopes at all distances that there is room for oppose the model's: one that agrees is enough."""
+        seen = False
+        for radius in self._radii(distance):
+            opposed = self._opposed(side, radius, bend)
+            if opposed is not None and not opposed:
+                return False
+            seen = seen or opposed is not None
+        return seen
 
     def _radii(self, distance: float) -> Iterator[float]:
         """Distances from well beyond a claimed one on: at an inflection, x³, slopes have changed by then."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from tapecli import ops
 from tapecli.errors import TapeError, nearest
 from tapecli.ops import powers
+from tapecli.records import NamedTuple
 
 #: Settings by name, all defaults filled in.
 Options: TypeAlias = dict[str, Any]
@@ -104,8 +105,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> TapeError:
 
 def read_options(owner: str, table: Sequence[Option], given: Mapping[str, Any]) -> Options:
     """`given` checked against `table`, with the defaults of what was not given."""
+    names = {option.name for option in table}
     for name in given:
-        if name not in {option.name for option in table}:
+        if name not in names:
             raise unknown(f"option of `{owner}` called", name, (option.name for option in table))
     return {option.name: _setting(owner, option, given) for option in table}
 

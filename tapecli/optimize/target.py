@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from copy import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tapecli import derive, engines, ops
 from tapecli.core import Array, shape_of
 from tapecli.engines import DEFAULT, Argument, Compiled, How, Repeated, Stepping
+from tapecli.records import NamedTuple
 from tapecli.tape import Recording
 
 #: Up to this many entries a Hessian is one program that writes it out; beyond, it is made of products.
 UNROLLED = 16
 #: How often each function of a target is run, or oftener.
 RUNS = 50
+#: How long steps that nobody looks at may take together, in seconds; and how many they are at first, and how much more
+#: each time at most.
+SPELL, FIRST, GROWTH = 0.05, 16, 8
 
 
 class Residuals(NamedTuple):
@@ -44,6 +47,22 @@ class Constraints(NamedTuple):
 
     function: Callable[..., Any]
     equal: Array
+
+
+class Pace:
+    """How many `steps` of a program go together that nobody looks at: as many as take about `SPELL` seconds, by the
+    latest ones, of this run or another."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self) -> None:
+        self.steps = FIRST
+
+    def took(self, done: int, seconds: float) -> None:
+        """So many steps took so long."""
+        more = SPELL / max(seconds, 1e-9)
+        if more < 1.0 or done == self.steps:  # fewer steps, for a run had no more, say little
+            self.steps = max(1, int(done * min(GROWTH, more)))
 
 
 class Target:
@@ -81,10 +100,14 @@ class Target:
         self.kinked = kinked
         self.held = tuple(np.asarray(a, dtype=self.dtype) for a in held)
         self.low, self.high = self._ends(self.lower, -math.inf), self._ends(self.upper, math.inf)
-        self.starts = tuple(self.split(np.clip(self.flat(starts), self.low, self.high)))
+        #: whether any variable has a bound
+        self.bounded = bool(np.isfinite(self.low).any() or np.isfinite(self.high).any())
+        self.starts = self._within(starts)
         self._programs: dict[Any, Compiled] = {}
         self._derived: dict[Any, Compiled] = {}
         self._repeats: dict[Any, Repeated] = {}
+        self._paces: dict[Any, Pace] = {}
+        self._results: dict[str, tuple[int, ...]] = {}
         self._latest: dict[str, tuple[bytes, tuple[Array, Array]]] = {}
 
     def _ends(self, ends: Sequence[Array | None], none: float) -> Array:
@@ -97,11 +120,6 @@ class Target:
     def rounding(self, least: float) -> float:
         """A tolerance that is `least` in double precision, and what rounding allows in others."""
         return max(least, 50.0 * float(np.finfo(self.dtype).eps)) if self.dtype != np.float64 else least
-
-    @property
-    def bounded(self) -> bool:
-        """Whether any variable has a bound."""
-        return bool(np.isfinite(self.low).any() or np.isfinite(self.high).any())
 
     @property
     def traces(self) -> int:
@@ -122,10 +140,18 @@ class Target:
 
     def begun_at(self, starts: Sequence[Array]) -> Target:
         """The same at other starts; what is compiled is shared."""
-        other = copy(self)
-        other.starts = tuple(other.split(np.clip(other.flat(starts), self.low, self.high)))
+        other = Target.__new__(Target)
+        other.__dict__.update(self.__dict__)
+        other.starts = self._within(starts)
         other._latest = {}
         return other
+
+    def _within(self, starts: Sequence[Array]) -> tuple[Array, ...]:
+        """Starts within the bounds, in the run's precision, as arrays of their own."""
+        if self.bounded:
+            return tuple(self.split(np.clip(self.flat(starts), self.low, self.high)))
+        with np.errstate(over="ignore"):
+            return tuple([np.array(x, dtype=self.dtype) for x in starts])
 
     def _inputs(self, x: Array) -> list[Array]:
         return [*self.split(x), *self.held]
@@ -143,11 +169,13 @@ class Target:
 
     def split(self, vector: Array) -> list[Array]:
         """An array for each variable, in the run's precision."""
+        if vector.dtype != self.dtype:
+            with np.errstate(over="ignore"):
+                vector = vector.astype(self.dtype)
         result, begin = [], 0
-        with np.errstate(over="ignore"):
-            for shape, size in zip(self.shapes, self.sizes, strict=True):
-                result.append(np.asarray(vector[begin : begin + size], dtype=self.dtype).reshape(shape))
-                begin += size
+        for shape, size in zip(self.shapes, self.sizes, strict=True):
+            result.append(vector[begin : begin + size].reshape(shape))
+            begin += size
         return result
 
     def project(self, gradient: Array, x: Array) -> Array:
@@ -177,6 +205,10 @@ class Target:
             return False
         known = self._repeats.get(key)
         return known is None or known.engine == "native"
+
+    def pace(self, key: Any) -> Pace:
+        """The pace of the program of a step that is repeated, as runs before have found it."""
+        return self._paces.setdefault(key, Pace())
 
     @property
     def used(self) -> str:
@@ -280,8 +312,11 @@ class Target:
         return self.second(f"{key} weighted", total, [Argument("weights", shape, None)], x, [held])
 
     def _shape(self, key: str, f: Callable[..., Any], x: Array) -> tuple[int, ...]:
-        program = self.compiled((key, "value"), lambda: lambda *xs: [f(*xs)], self.arguments)
-        return tuple(np.shape(program.run(*self.split(x))[0]))
+        """The shape of what a function of the variables gives, which is the same everywhere."""
+        if key not in self._results:
+            program = self.compiled((key, "value"), lambda: lambda *xs: [f(*xs)], self.arguments)
+            self._results[key] = np.shape(program.run(*self.split(x))[0])
+        return self._results[key]
 
 
 def _product(f: Callable[..., Any], wrt: range, values: Sequence[Any]) -> list[Any]:

@@ -16,7 +16,7 @@ in (Golub and Pereyra, 1973; as embedded steps: Hong and others, CVPR 2017).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ TAKEN = 1e-4
 NEAR, THERE = 1e-5, 1e-6
 #: A Newton step beyond this part of each variable is no rounding.
 OWN = 1e-3
+#: After so many doubts about an end that brought no lower value, it is the end.
+DOUBTS = 2
 #: Variables count as at least this part of the way that they have come from the start.
 TRAVEL = 1e-3
 
@@ -42,7 +44,8 @@ TRAVEL = 1e-3
 class TrustRegion(Frozen):
     """Memory: `start`; `radius` and `scale` of the trust region; `exact`, whether the exact model is in use; `linear`,
     the parameters to be solved for behind each step; `again`, whether this is the second run; `newton`, the size of
-    the last step of the polish, inf before it."""
+    the last step of the polish, inf before it; `doubted`, the lowest value at which the end of a polish was in doubt,
+    and `doubts`, how often it was since then."""
 
     __slots__ = ("name", "wanders")
     name: str
@@ -77,6 +80,8 @@ class TrustRegion(Frozen):
                 float(self.name == "newton" or (target.residuals is not None and target.residuals.exact))
             ),
             "newton": np.asarray(math.inf),
+            "doubted": np.asarray(math.inf),
+            "doubts": np.asarray(0.0),
         }
 
     def _scale(self, target: Target, x: Array, at: Local) -> Array:
@@ -106,7 +111,10 @@ class TrustRegion(Frozen):
             end = self._polished(target, state, x, at, newton)
             if not end.stop or newton is None or not self._doubtful(target, x, at, newton):
                 return end
-            state = state._replace(memory=dict(memory) | {"newton": np.asarray(math.inf)})
+            doubts = self._doubts(memory, at)
+            if float(doubts["doubts"]) >= DOUBTS:
+                return end
+            state = state._replace(memory=dict(memory) | doubts | {"newton": np.asarray(math.inf)})
             taken = self._tried(target, state, x, at, model)
             return end if taken is None else taken
         taken = self._tried(target, state, x, at, model)
@@ -120,6 +128,14 @@ class TrustRegion(Frozen):
         long = np.max(np.abs(newton) - OWN * np.abs(x), initial=0.0) > 0.0
         rose = not abs(after) <= abs(before)
         return bool((long or rose) and not abs(after) <= 0.5 * abs(before) and _length(at, newton) > 0.0)
+
+    @staticmethod
+    def _doubts(memory: Mapping[str, Array], at: Local) -> dict[str, Array]:
+        """One more doubt, at the lowest value of any so far or at none lower. At a point that is as good as numbers
+        get, slopes along a Newton step are rounding, and their doubts would go round for ever."""
+        if at.value < float(memory["doubted"]):
+            return {"doubted": np.asarray(at.value), "doubts": np.asarray(0.0)}
+        return {"doubts": memory["doubts"] + 1.0}
 
     def _tried(self, target: Target, state: State, x: Array, at: Local, model: Any) -> State | None:
         """The state after a step that the model foretold well enough, or None where none was found."""

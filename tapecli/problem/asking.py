@@ -11,8 +11,8 @@ from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.graph import Node
 from tapecli.problem import points
+from tapecli.problem.evaluations import Derivatives, Evaluation
 from tapecli.problem.points import Values
-from tapecli.problem.results import Derivatives, Evaluation
 from tapecli.problem.running import UNROLLED
 
 if TYPE_CHECKING:

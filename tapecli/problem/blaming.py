@@ -12,9 +12,9 @@ from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, Graph, Node, needed
 from tapecli.problem import points
+from tapecli.problem.evaluations import Derivatives, Evaluation
 from tapecli.problem.origins import Origin, origin, run
 from tapecli.problem.provenance import whereabouts
-from tapecli.problem.results import Derivatives, Evaluation
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, Node, needed
 from tapecli.optimize.target import Target
+from tapecli.records import NamedTuple
 from tapecli.tape import number_of
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ with a band for its uncertainty."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from tapecli.core import Array
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, Node, needed, replay
 from tapecli.language.rows import Rows
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem

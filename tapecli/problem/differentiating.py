@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from tapecli.engines import Argument
 from tapecli.engines.traced import trace
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, LITERAL, Node, needed
+from tapecli.records import NamedTuple
 from tapecli.syntax.code import Data
 from tapecli.write.graphs import Names, Written, written
 from tapecli.write.literals import literal

@@ -14,14 +14,15 @@ from tapecli.graph import Node, needed, shape_text
 from tapecli.language.formula import Formula
 from tapecli.problem import points
 from tapecli.problem.asking import OF_ARRAYS, answers, ask
+from tapecli.problem.evaluations import Derivatives, Evaluation
 from tapecli.problem.points import Rows, Values
-from tapecli.problem.results import Check, Derivatives, Evaluation, Fit, Minimum, Step
 from tapecli.problem.running import Runner
 from tapecli.problem.settings import Settings
 
 if TYPE_CHECKING:
     from tapecli.problem.differentiating import Derivation
     from tapecli.problem.flat import Flat
+    from tapecli.problem.results import Check, Fit, Minimum, Step
     from tapecli.problem.sparse import Coordinates
     from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update
@@ -136,9 +137,9 @@ class Problem:
     # ---- building ----
 
     def _build(self, given: Mapping[str, Array]) -> Formula:
-        from tapecli.optimize import schedules  # its own module imports ops only
-
         def schedule(name: str, args: list[Any], keys: dict[str, Any]) -> Any:
+            from tapecli.optimize import schedules
+
             return schedules.make(name, args, keys) if name in schedules.SCHEDULES else None
 
         tie = 1.0 if self._settings.kink == "tf" else 0.5

@@ -11,7 +11,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from tapecli.problem.student import quantile
 from tapecli.problem.targets import target_of
 from tapecli.problem.trouble import labels
 from tapecli.problem.undetermined import combinations
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from tapecli import language
+from tapecli import collector, language
 from tapecli.errors import Source, TapeError
 from tapecli.limits import CHARACTER
 from tapecli.problem.facade import Problem
@@ -87,7 +87,7 @@ def load(
 def _problem(source: Source, settings: Settings) -> Problem:
     needs = CHARACTER * len(source.text)
     settings.budget.ask(needs, f"a text of {len(source.text):,} characters")
-    with quiet_collector(len(source.text)):
+    with collector.resting() if len(source.text) >= LARGE else nullcontext():
         return Problem(language.parse(source), settings)
 
 
@@ -117,18 +117,3 @@ def content_of(name: str, within: str | None = None) -> bytes:
     if len(content) > LARGEST:
         raise TapeError("limit", f"`{name}` has more than {LARGEST:,} bytes, which is no formula")
     return content
-
-
-@contextmanager
-def quiet_collector(size: int) -> Iterator[None]:
-    """While a large text is read, Python's collector of cycles would look at millions of new tuples again and again."""
-    import gc
-
-    if size < LARGE or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from tapecli.problem.results import Minimum, Step
 from tapecli.problem.runs import PLAIN, RunOptions
 from tapecli.problem.targets import Setting, target_of
 from tapecli.problem.trouble import falls_on, strayed, trouble_of
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.language.formula import Goal

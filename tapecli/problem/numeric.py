@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tapecli.core import Array
+from tapecli.records import NamedTuple
 
 #: How many steps a central difference tries; each takes two values.
 STEPS = 8

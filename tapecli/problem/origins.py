@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from tapecli.core import Array
 from tapecli.graph import INPUT, LITERAL, Node, needed
 from tapecli.ops.arithmetic import select
 from tapecli.problem.provenance import before
+from tapecli.records import NamedTuple
 from tapecli.recur import Body, Counter, loop, parts, total
 
 

@@ -16,7 +16,7 @@ from tapecli.language.formula import Formula
 from tapecli.tape import number_of
 
 if TYPE_CHECKING:
-    from tapecli.data import Table
+    from tapecli.data.table import Table
 
 Values: TypeAlias = Mapping[str, Any]
 
@@ -97,7 +97,7 @@ class Rows(Sequence[dict[str, Array]]):
 
 def table_of(path: str) -> Table:
     """A file of points, which stands where the caller says and not beside the formula."""
-    from tapecli.data import Table
+    from tapecli.data.table import Table
 
     if not os.path.exists(path):
         hint = "the path after @ begins at the current folder"

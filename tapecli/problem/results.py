@@ -1,45 +1,18 @@
-"""What the calls of a problem answer with: frozen records whose fields are those of the command line's JSON."""
+"""What the calls of a problem answer with: frozen records whose fields are those of the command line's JSON.
+
+What a formula is at a point is in `evaluations`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tapecli.core import Array
 from tapecli.errors import TapeError
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.optimize.evidence import Evidence
-
-
-class Evaluation(NamedTuple):
-    """Values of outputs at a point."""
-
-    at: dict[str, Array]
-    values: dict[str, Array]
-    dtype: str
-    engine: str
-
-
-class Derivatives(NamedTuple):
-    """The value of one output at a point, and derivatives of it. What was not asked for is None.
-
-    gradient    by name, each of the shape of its variable (zeros where the output does not depend on it)
-    connected   by name, whether the output depends on it at all
-    hessian     by row name, then column name, blocks of shape (row's shape) + (column's shape)
-    jacobian    by name, (shape of the output) + (shape of the variable)
-    product     by name, the Hessian times the direction that was asked for
-    """
-
-    of: str
-    at: dict[str, Array]
-    value: Array
-    gradient: dict[str, Array] | None
-    connected: dict[str, bool]
-    hessian: dict[str, dict[str, Array]] | None
-    jacobian: dict[str, Array] | None
-    product: dict[str, Array] | None
-    dtype: str
-    engine: str
 
 
 class Step(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from tapecli.engines import DEFAULT, Argument, Compiled, How, Repeated, Stepping
 from tapecli.errors import TapeError
 from tapecli.graph import Node, needed, replay
 from tapecli.language.formula import Formula
+from tapecli.records import NamedTuple
 from tapecli.tape import number_of
 
 #: After this many runs of one function `auto` traces it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tapecli.core import Array
 from tapecli.errors import TapeError, written_at
@@ -15,6 +15,7 @@ from tapecli.optimize.descent import Descent
 from tapecli.optimize.method import Frozen, Method, State
 from tapecli.optimize.target import Target
 from tapecli.problem.results import Minimum, Step
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
@@ -81,6 +82,8 @@ def seed_of(problem: Problem, goal: Goal, how: RunOptions) -> int:
 
 def batched(goal: Goal, how: RunOptions) -> tuple[int, int | None] | None:
     """Rows per batch and number of epochs, or None where every step takes all data."""
+    if how.batch is None and how.epochs is None and goal.settings.keys().isdisjoint(("batch", "epochs")):
+        return None
     from tapecli.problem import batching
 
     with written_at(goal.place, how.batch is None and how.epochs is None):
@@ -105,12 +108,12 @@ def prepared(
     counted: bool,
 ) -> tuple[Method, loop.Limits]:
     """The method and the limits, for batches where they are asked for. `counted`: the caller says how many steps."""
-    from tapecli.problem import batching
-
     limits = limits._replace(evaluations=how.max_evaluations)
     wanted = batched(goal, how)
     if wanted is None:
         return method, limits
+    from tapecli.problem import batching
+
     if not isinstance(method, Descent):
         message = f"`{method.name}` takes all data at every step, and no batches"
         raise TapeError("usage", message, place=goal.place, hint="sgd, adam and the other first-order methods do")

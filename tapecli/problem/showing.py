@@ -13,7 +13,7 @@ from tapecli.engines import Argument
 from tapecli.engines.traced import Traced, trace
 from tapecli.errors import TapeError
 from tapecli.graph import INPUT, LITERAL, Node, needed
-from tapecli.problem.results import Derivatives
+from tapecli.problem.evaluations import Derivatives
 
 if TYPE_CHECKING:
     from tapecli.problem.facade import Problem
@@ -109,8 +109,10 @@ class Trace:
 
         if not native.ready():
             raise TapeError("unsupported", "machine code cannot be made here", hint="pip install 'tapecli[native]'")
+        from tapecli.engines.native.text import written
+
         traced, results = self._traced()
-        return f"compiled program of {', '.join(results)}, {traced.dtype}\n" + native.written(traced).module.annotated
+        return f"compiled program of {', '.join(results)}, {traced.dtype}\n" + written(traced).module.annotated
 
     def _asm(self) -> str:
         """The machine code of the compiled program."""
@@ -118,7 +120,9 @@ class Trace:
 
         if not native.ready():
             raise TapeError("unsupported", "machine code cannot be made here", hint="pip install 'tapecli[native]'")
-        return native.build.assembly(native.written(self._traced()[0]).text)
+        from tapecli.engines.native.text import written
+
+        return native.build.assembly(written(self._traced()[0]).text)
 
 
 def _listing(outputs: Sequence[Node], names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ the coordinates of its nonzeros.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,6 +17,7 @@ from tapecli.core import Array
 from tapecli.engines import Argument
 from tapecli.engines.traced import nodes as trace
 from tapecli.graph import Node
+from tapecli.records import NamedTuple
 from tapecli.sparsity import Pattern, colouring, jacobian_pattern
 
 if TYPE_CHECKING:

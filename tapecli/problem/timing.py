@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tapecli.problem.points import Values
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
+    from tapecli.problem.evaluations import Derivatives
     from tapecli.problem.facade import Problem
-    from tapecli.problem.results import Derivatives
 
 ENGINES = ("tape", "numpy", "native")
 #: Seconds that one measurement takes at least, and how many it is the median of at least.

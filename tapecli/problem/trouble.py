@@ -108,8 +108,11 @@ def _kept(target: Target, x: Array) -> bool:
 
 def strayed(target: Target, x: Array) -> tuple[Strayed, ...]:
     """The entries that are a million times as far out as any began, and have not come far less than the farthest."""
+    size = np.abs(x)
+    if not (size >= FAR).any():
+        return ()
     start = target.flat(target.starts)
-    far = np.abs(x) / max(1.0, float(np.max(np.abs(start), initial=0.0)))
+    far = size / max(1.0, float(np.max(np.abs(start), initial=0.0)))
     least = max(FAR, 1e-3 * float(np.max(far, initial=0.0)))
     order = [int(k) for k in np.argsort(-far, kind="stable") if far[k] >= least]
     names = labels(target) if order else []

@@ -7,12 +7,13 @@ matrix of such. What else failed is named with the reason why it stays.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tapecli.core import Array
 from tapecli.problem.results import Check, Expectation
+from tapecli.records import NamedTuple
 from tapecli.syntax.code import Code, Expect
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from tapecli.report.text import clean, count, guard
 if TYPE_CHECKING:
     from tapecli.problem import Problem
     from tapecli.problem.differentiating import Derivation
-    from tapecli.problem.results import Check, Derivatives, Evaluation, Fit, Minimum, Step
+    from tapecli.problem.evaluations import Derivatives, Evaluation
+    from tapecli.problem.results import Check, Fit, Minimum, Step
     from tapecli.problem.sparse import Coordinates
     from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tapecli.problem.results import Check, Derivatives, Evaluation, Expectation, Minimum, Step
+    from tapecli.problem.evaluations import Derivatives, Evaluation
+    from tapecli.problem.results import Check, Expectation, Minimum, Step
     from tapecli.problem.sparse import Coordinates
     from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update
@@ -161,7 +162,7 @@ def finite(r: Evaluation | Derivatives) -> bool:
 
     from numpy import isfinite as each_finite  # long there when there is a result
 
-    from tapecli.problem.results import Derivatives
+    from tapecli.problem.evaluations import Derivatives
 
     parts: list[Any] = [r.value] if isinstance(r, Derivatives) else list(r.values.values())
     if isinstance(r, Derivatives):

@@ -10,7 +10,8 @@ from tapecli.report.numbers import array, block, rough, seconds, table, text_of
 from tapecli.report.text import clean, count, width
 
 if TYPE_CHECKING:
-    from tapecli.problem.results import Check, Derivatives, Evaluation, Expectation, Minimum
+    from tapecli.problem.evaluations import Derivatives, Evaluation
+    from tapecli.problem.results import Check, Expectation, Minimum
     from tapecli.problem.timing import Bench
     from tapecli.problem.updating import Update
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil, floor, isfinite, log10
-from typing import NamedTuple
+
+from tapecli.records import NamedTuple
 
 #: The dots of a Braille cell, by column and row; the character is 0x2800 plus the sum of its dots.
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))

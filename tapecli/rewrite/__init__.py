@@ -261,6 +261,27 @@ def _whole(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node
     return None
 
 
+def _length(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    if math.prod([x.shape[axis] for axis in params["axes"]]) != 1:
+        return None
+    size = build_simpler(graph, TABLE["abs"], (x,), {})  # norm(x) -> abs(x), over one entry
+    kept = tuple(n for axis, n in enumerate(x.shape) if axis not in params["axes"])
+    return build_simpler(graph, TABLE["reshape"], (size,), {"shape": kept})
+
+
+def _size(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    (x,) = args
+    return x if x.op.name in ("abs", "norm") else None  # abs(abs(x)) -> abs(x)
+
+
+def _row(graph: Graph, args: tuple[Node, ...], params: dict[str, Any]) -> Node | None:
+    if len(args) > 1:
+        return None
+    (x,) = args  # stack(x) -> reshape(x), for one x
+    return build_simpler(graph, TABLE["reshape"], (x,), {"shape": (1, *x.shape)})
+
+
 def _ones(node: Node) -> bool:
     return _filled(node, 1.0)
 
@@ -291,6 +312,9 @@ SIMPLER: dict[str, Rule] = {
     "broadcast": _repeat,
     "sum": _no_axes,
     "slice": _whole,
+    "norm": _length,
+    "abs": _size,
+    "stack": _row,
 }
 
 

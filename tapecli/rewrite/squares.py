@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from tapecli.core import Array
 from tapecli.graph import INPUT, LITERAL, Node, dependents, needed
 from tapecli.ops.linear import unbroadcast
+from tapecli.records import NamedTuple
 
 #: Ops whose derivative jumps.
 KINKED = frozenset(

@@ -9,11 +9,11 @@ a vertex cannot take are a few ORs over its neighbours.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from tapecli.core import Array
+from tapecli.records import NamedTuple
 
 #: Graphs with more edges are coloured in their natural order only, smaller ones in others too.
 PATIENCE = 2**20

@@ -13,7 +13,7 @@ entries that happen to be zero are not left out. Nothing that can differ from ze
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from tapecli.errors import TapeError
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed, replay
 from tapecli.ops.arithmetic import select
 from tapecli.ops.dense import matmul
+from tapecli.records import NamedTuple
 
 #: The set of no inputs, the set of all, and the set of the first input alone; the other inputs follow.
 EMPTY, EVERY, FIRST = 0, 1, 2

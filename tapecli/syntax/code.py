@@ -37,9 +37,10 @@ give none. A clause is a `Clause`; its domain, the bodies, the conditions and a 
 # longer than reading a small formula.
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tapecli.errors import Place, Source, TapeError
+from tapecli.records import NamedTuple
 
 if TYPE_CHECKING:
     from tapecli.syntax.lexer import Token

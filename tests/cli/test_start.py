@@ -67,6 +67,22 @@ def test_importing_the_package_is_cheap(tmp_path: Path) -> None:
     assert not set(done.stdout.split()) & {*HEAVY, "typer", "click"}
 
 
+def test_the_collector_rests_until_the_package_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "f.tape").write_text(FORMULA)
+    script = (
+        "import gc, os, sys, tapecli.cli as cli\n"
+        "import tapecli.problem.loading as loading\n"
+        "seen, run, load = [], cli.run, loading.load\n"
+        "cli.run = lambda argv: (seen.append(gc.isenabled()), run(argv))[1]\n"
+        "import tapecli.problem as problem\n"
+        "problem.load = lambda *a, **k: (seen.append(gc.isenabled()), load(*a, **k))[1]\n"
+        "os._exit = lambda code: sys.exit(code or seen != [False, True] or not gc.get_freeze_count())\n"
+        "assert gc.isenabled()\n"
+        "cli.main()"
+    )
+    subprocess.run([sys.executable, "-c", script, "grad", "f.tape"], cwd=tmp_path, check=True, capture_output=True)
+
+
 def test_ops_lists_every_function(tmp_path: Path) -> None:
     import json
 

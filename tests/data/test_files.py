@@ -13,6 +13,7 @@ import pytest
 
 from tapecli import data
 from tapecli.data import files, text
+from tapecli.data.table import Table
 from tapecli.errors import TapeError
 
 
@@ -46,7 +47,7 @@ def test_only_regular_files(tmp_path: Path) -> None:
     assert refused(tmp_path, "none.csv", "x").code == "file"
     assert refused(tmp_path, "folder.csv/none.csv", "x").code == "file"
     with pytest.raises(TapeError, match="is a pipe"):
-        data.Table(str(tmp_path / "pipe.csv"), "pipe.csv")
+        Table(str(tmp_path / "pipe.csv"), "pipe.csv")
 
 
 def test_links_may_lead_anywhere_below_the_root(tmp_path: Path) -> None:
@@ -148,12 +149,12 @@ def test_text_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_table_by_itself(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("\n\nx,y\n1,2\n\n3,4\n")
-    table = data.Table(str(tmp_path / "p.csv"), "p.csv")
+    table = Table(str(tmp_path / "p.csv"), "p.csv")
     assert (table.headers, len(table), len(table.rows), table.width) == (["x", "y"], 2, 2, 2)
     assert table.column(table.position("y")).tolist() == [2, 4]
     (tmp_path / "p.csv").write_text("\n\nx,y\n1,2\n\n3,?\n")
     with pytest.raises(TapeError, match="row 6, column `y`"):
-        data.Table(str(tmp_path / "p.csv"), "p.csv").column(0)
+        Table(str(tmp_path / "p.csv"), "p.csv").column(0)
 
 
 # ---- arrays ----

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import tapecli as tp
 from tapecli.core import TABLE
 from tapecli.language.functions import DIRECT
-from tapecli.problem.results import Derivatives
+from tapecli.problem.evaluations import Derivatives
 
 SIZE = 3
 #: how an argument is brought inside a domain, by the words of the op table; everything else lies in 0.1..0.9

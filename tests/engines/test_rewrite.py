@@ -100,6 +100,16 @@ CASES: dict[str, list[tuple[Side, str]]] = {
         (lambda g, x, y, v: ops.stop(v), "input"),
         (lambda g, x, y, v: TABLE["distinct"](v, tag=1), "input"),
     ],
+    "norm(x) -> abs(x), over one entry": [
+        (lambda g, x, y, v: norm(x, axes=()), "abs"),
+        (lambda g, x, y, v: norm(ops.reshape(v, shape=(3, 1)), axes=(1,)), "reshape"),
+        (lambda g, x, y, v: norm(ops.stack(norm(x, axes=())), axes=(0,)), "reshape"),
+    ],
+    "abs(abs(x)) -> abs(x)": [
+        (lambda g, x, y, v: ops.abs(ops.abs(v)), "abs"),
+        (lambda g, x, y, v: ops.abs(norm(v, axes=(0,))), "norm"),
+    ],
+    "stack(x) -> reshape(x), for one x": [(lambda g, x, y, v: ops.stack(v), "reshape")],
     "reshape(x, shape of x) -> x": [(lambda g, x, y, v: ops.reshape(v, shape=(3,)), "input")],
     "reshape(reshape(x)) -> reshape(x)": [
         (lambda g, x, y, v: ops.reshape(ops.reshape(v, shape=(3, 1)), shape=(1, 3)), "reshape"),

@@ -144,11 +144,11 @@ def test_a_folder_that_cannot_be_made_costs_only_time(folder: Path, compilations
 
 def test_entries_used_longest_ago_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "LIMIT", 250)
-    for k, name in enumerate(("old", "middle", "new")):
+    for k, name in enumerate(("old", "middle", "new", "0new")):
         cache.keep(name, b"x" * 70)
-        os.utime(folder / name, (k, k)) if (folder / name).exists() else None
-    assert cache.fetch("old") is None
-    assert cache.fetch("middle") == cache.fetch("new") == b"x" * 70
+        os.utime(folder / name, (k, k))
+    assert cache.fetch("old") is cache.fetch("middle") is None
+    assert cache.fetch("new") == cache.fetch("0new") == b"x" * 70
 
 
 def test_keys_tell_everything_apart() -> None:

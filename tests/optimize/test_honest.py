@@ -236,6 +236,35 @@ def test_a_minimum_of_wild_scales_is_still_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "start", "t", "y"),
+    [
+        (
+            "sum((y - b1*(1 - exp(-b2*t)))^2)",
+            (2, 0.705),
+            [0.1, 0.5, 1, 2, 3, 4, 5, 6],
+            [0.1722, 0.8581, 1.3648, 1.9950, 2.3466, 2.4383, 2.4926, 2.5533],
+        ),
+        (
+            "sum(log(1 + (y - b1*t/(b2 + t))^2))",
+            (2.909, 0.845),
+            [0.152, 2.219, 0.8, 1.726, 4.993],
+            [0.318, 2.0764, 1.1233, 1.8777, 2.447],
+        ),
+        (
+            "sum(log(1+(y - b1*(1-exp(-b2*t)))^2))",
+            (1.728, 0.62),
+            [2.826, 3.909, 3.737, 2.347, 4.789, 4.777, 2.865, 3.699],
+            [2.2123, 2.2461, 2.4068, 1.1866, 2.5004, 2.5465, 2.2506, 2.3703],
+        ),
+    ],
+)
+def test_doubts_at_a_minimum_come_to_an_end(model: str, start: Any, t: list[float], y: list[float]) -> None:
+    """The slopes along a Newton step are rounding here, and say at every end that it is none."""
+    result = found(f"var b1 = {start[0]}, b2 = {start[1]}\nconst t = {t}, y = {y}\nminimize {model}")
+    assert result.converged and result.steps < 40
+
+
+@pytest.mark.parametrize(
     ("sigma", "words"),
     [
         ("s", "sigma is -2 in row 2 of d.csv (line 3)"),

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import tapecli as tp
-from tapecli.optimize.first_order import OPTIMIZERS
+from tapecli.engines.native.program import Steps
+from tapecli.optimize import target
+from tapecli.optimize.first_order import OPTIMIZERS, make
 
 VALLEY = "var x = -1.2, v = [1, 2] in [0, 3]\nminimize (1 - x)^2 + 10*(v[1] - x^2)^2 + (v[2] - 0.5)^4"
 
@@ -78,3 +80,54 @@ def test_what_was_compiled_is_taken_again_from_other_starts() -> None:
     assert p.traces <= 3 * traces
     same(first, again)
     assert other.at["x"] != first.at["x"]
+
+
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many steps each call of compiled code was asked for."""
+    asked: list[int] = []
+    before = Steps.run
+
+    def run(self: Steps, state: Any, count: int, *others: Any) -> Any:
+        asked.append(count)
+        return before(self, state, count, *others)
+
+    monkeypatch.setattr(Steps, "run", run)
+    return asked
+
+
+def test_the_pace_is_that_of_the_run_before(counts: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "SPELL", 100.0)  # seconds, whatever else the machine does
+    p = tp.parse(VALLEY, engine="native")
+    first = p.minimize(method="sgd", steps=1000, learning_rate=0.001)
+    assert counts == [1, 16, 128, 856]
+    counts.clear()
+    again = p.minimize(method="sgd", steps=1000, learning_rate=0.001)
+    assert counts == [1, 1000]
+    same(first, again)
+    counts.clear()
+    p.minimize(method="sgd", steps=1000, learning_rate=0.002)
+    assert counts == [1, 16, 128, 856], "another program"
+
+
+def test_a_pace_follows_what_steps_take() -> None:
+    pace = target.Pace()
+    assert pace.steps == target.FIRST
+    pace.took(16, target.SPELL / 1000)
+    assert pace.steps == 8 * 16
+    pace.took(20, target.SPELL / 1000)
+    assert pace.steps == 8 * 16, "fewer than asked for say nothing of more"
+    pace.took(20, target.SPELL * 4)
+    assert pace.steps == 5
+    pace.took(5, target.SPELL / 2)
+    assert pace.steps == 10
+    pace.took(1, target.SPELL * 100)
+    assert pace.steps == 1
+    pace.took(1, 0.0)
+    assert pace.steps == 8
+
+
+def test_equal_optimizers_are_one() -> None:
+    one, two = (make("sgd", {"learning_rate": 0.1, "momentum": 0.5}) for _ in range(2))
+    assert one is two and hash(one) == hash(two)
+    assert make("sgd", {"learning_rate": 0.2, "momentum": 0.5}) != one

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from tapecli import collector
 from tapecli.engines.native import cache
 from tapecli.engines.native.elf import Image, Refused
 from tapecli.engines.native.host import Host
@@ -16,7 +17,8 @@ from tapecli.engines.native.host import Host
 
 def target_machine() -> Any:
     """LLVM's code generator for this machine."""
-    import llvmlite.binding as llvm
+    with collector.importing():
+        import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -75,9 +77,9 @@ class Jit:
         return int(self._library[name])
 
 
-def key_of(text: str, machine: Host) -> str:
-    """The name in the cache of a module's object on a machine."""
-    return cache.key_of(text, machine.key, llvm_version())
+def key_of(program: str, machine: Host) -> str:
+    """The name in the cache of a program on a machine."""
+    return cache.key_of(program, machine.key, machine.attributes, llvm_version())
 
 
 @lru_cache(maxsize=1)
@@ -98,14 +100,8 @@ def llvm_version() -> str:
     return str(llvmlite.__version__)
 
 
-def load(text: str, names: Sequence[str], machine: Host, cached: bool) -> Jit | Image:
-    """The functions `names` of a module, ready to run: from the cache where it has them, else compiled."""
-    key = key_of(text, machine) if cached else ""
-    content = cache.fetch(key) if cached else None
-    if content is None:
-        content = compiled(text)
-        if cached:
-            cache.keep(key, content)
+def load(content: bytes, names: Sequence[str], machine: Host) -> Jit | Image:
+    """The functions `names` of an object file, ready to run."""
     if sys.platform == "linux" and machine.key.split()[1] in ("x86_64", "amd64"):
         try:
             return Image(content)

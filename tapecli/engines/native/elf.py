@@ -9,9 +9,9 @@ from __future__ import annotations
 import ctypes
 import mmap
 import struct
-from typing import NamedTuple
 
 from tapecli.errors import TapeError
+from tapecli.records import NamedTuple
 
 #: Sections that are part of the running program.
 ALLOC = 2

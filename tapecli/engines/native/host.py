@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from typing import NamedTuple
+
+from tapecli.records import NamedTuple
 
 
 class Host(NamedTuple):

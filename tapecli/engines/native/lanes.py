@@ -234,18 +234,18 @@ class Lanes:
 
     def call(self, name: str, *args: Any) -> Val:
         """A function of the vector library (`tapecli.engines.native.library`), in place or called."""
-        from tapecli.engines.native.library import FUNCTIONS
-
         values = [self.lift(x) for x in args]
         if self.inline:
-            return FUNCTIONS[name](self, *values)
+            from tapecli.engines.native.library import function
+
+            return function(name)(self, *values)
         result: Val = self.code.module.function_call(self, name, values)
         return result
 
     def __getattr__(self, name: str) -> Callable[..., Val]:
         """`b.exp(x)` is `b.call("exp", x)`."""
-        from tapecli.engines.native.library import FUNCTIONS
+        from tapecli.engines.native.library import NAMES
 
-        if name.startswith("_") or name not in FUNCTIONS:
+        if name not in NAMES:
             raise AttributeError(name)
         return lambda *args: self.call(name, *args)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tapecli.core import Array
-from tapecli.engines.native.module import Slot
+from tapecli.engines.native.layout import Slot
 
 
 def pointer_of(array: Array) -> int:

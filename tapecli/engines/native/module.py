@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapecli.core import Array
 from tapecli.engines.native.ir import Code, Val
 from tapecli.engines.native.lanes import Lanes
-from tapecli.graph import Node
+from tapecli.engines.native.layout import Slot
 from tapecli.ops.lowering import Table
-
-
-class Slot(NamedTuple):
-    """One entry of `ctx`. `what` is input, literal, table, value, partials, or pointer (set by the code itself);
-    `content` the array of what is known beforehand."""
-
-    what: str
-    size: int
-    content: Array | None
 
 
 class Module:
@@ -32,6 +23,8 @@ class Module:
         #: what people are told before a function, by its name; not part of the program
         self.remarks: dict[str, list[str]] = {}
         self.declared: set[str] = set()
+        #: the names of functions that others share
+        self.shared: set[str] = set()
         self.slots: list[Slot] = []
         self.scratch = 0
         self._tables: dict[Table, int] = {}
@@ -79,13 +72,13 @@ class Module:
         """A call of a function of the vector library, which is defined once for each type."""
         key = (name, lanes.scalar, lanes.lanes)
         if key not in self._library:
-            from tapecli.engines.native.library import FUNCTIONS
+            from tapecli.engines.native.library import function
 
             self._library[key] = f"@{name}.{lanes.scalar}.{lanes.lanes}"
             code = Code(self)
             own = Lanes(code, lanes.scalar, lanes.lanes, inline=True)
             args = [Val(code, f"%x{k}", v.scalar, v.lanes) for k, v in enumerate(values)]
-            result = FUNCTIONS[name](own, *args)
+            result = function(name)(own, *args)
             takes = ", ".join(a.typed for a in args)
             head = f"define internal {result.type} {self._library[key]}({takes}) {self.attributes}"
             self.functions.append("\n".join([head + " {", "entry:", *code.lines, f"  ret {result.typed}", "}"]))
@@ -140,18 +133,6 @@ class Function:
         self.module.functions.append("\n".join(lines))
 
 
-class Step(NamedTuple):
-    """One step of a program: a pass of compiled code (the functions `name` and `finish`, the number of `blocks`), or
-    an op that NumPy runs ("outside"). `work` is about how many instructions on one number it takes."""
-
-    what: str
-    name: str
-    blocks: int
-    finish: str | None
-    node: Node | None
-    work: float
-
-
 def loop(
     function: Function, count: int | Val, body: Callable[[Val], None], first: int | Val = 0, step: int = 1
 ) -> None:
@@ -197,4 +178,4 @@ def copy(function: Function, source: Val, target: Val, count: int) -> None:
         loop(function, count, lambda i: move(i, 1), whole)
 
 
-__all__ = ["Function", "Module", "Slot", "Step", "copy", "load", "loop"]
+__all__ = ["Function", "Module", "copy", "load", "loop"]

@@ -7,21 +7,17 @@ import math
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tapecli.core import Array
 from tapecli.engines import Run
 from tapecli.engines.native.build import callable_at
+from tapecli.engines.native.layout import Layout, Step
 from tapecli.engines.native.memory import Memory, aligned, pointer_of
-from tapecli.engines.native.module import Step
-from tapecli.engines.native.plan import Plan
 from tapecli.engines.native.threads import available, shares, together, worth_sharing
 from tapecli.graph import Node
-
-if TYPE_CHECKING:
-    from tapecli.engines.native import Text
 
 #: Arguments and results of at most this many entries are copied into and out of memory of the program's own.
 SMALL = 256
@@ -30,45 +26,41 @@ SMALL = 256
 class Program:
     """Runs the steps of a plan. One program is run by one thread at a time: it owns its memory.
 
-    `outputs` are the graph's results, `inputs` its leaves in calling order. Results of a few entries are fresh arrays.
-    Larger ones are fresh as long as somebody holds the earlier ones, and reuse their memory where nobody does.
+    Results of a few entries are fresh arrays. Larger ones are fresh as long as somebody holds the earlier ones, and
+    reuse their memory where nobody does.
     """
 
-    def __init__(self, made: Text, dtype: Any, loaded: Any, threads: int | None) -> None:
-        self.outputs = tuple(made.outputs)
-        self.inputs = tuple(made.inputs)
+    def __init__(self, layout: Layout, dtype: Any, code: Any, threads: int | None) -> None:
         self.dtype = np.dtype(dtype)
-        self.text = made.text
-        self.steps = tuple(made.steps)
-        self._where = made.where
-        self._loaded = loaded  # holds the memory of the code
-        self._entry = [None if node is None else made.where.get(node.index) for node in self.inputs]
-        self._memory, self._fresh = self._lay_out(made)
+        self.steps = layout.steps
+        self._layout = layout
+        self._code = code  # holds the memory of the code
+        self._memory, self._fresh = self._lay_out(layout)
         self._threads = available() if threads is None else threads
         shared = any(self._split(step) > 1 for step in self.steps)
-        room = max(made.module.scratch, 8) // self.dtype.itemsize + 8
+        room = max(layout.scratch, 8) // self.dtype.itemsize + 8
         self._scratch = [aligned(room, self.dtype) for _ in range(self._threads if shared else 1)]
-        self._calls = self._whole(loaded) if "run" in made.names and not shared else self._bind(loaded)
+        self._calls = self._whole(code) if "run" in layout.names and not shared else self._bind(code)
         self._compiled = all(step.what == "pass" for step in self.steps)
         self._in = self._ways_in()
         self._out = self._ways_out()
 
-    def _lay_out(self, made: Text) -> tuple[Memory, dict[int, list[tuple[Array, int]]]]:
+    def _lay_out(self, layout: Layout) -> tuple[Memory, dict[int, list[tuple[Array, int]]]]:
         """The program's own memory; and the slots of large results, which get memory at each run."""
-        slots = made.module.slots
-        given = {slot for slot in self._entry if slot is not None and slots[slot].size > SMALL}
-        results = {self._where[Plan.root(node).index] for node in self.outputs if Plan.root(node).index in self._where}
+        slots = layout.slots
+        given = {found[0] for found in layout.inputs if found is not None and slots[found[0]].size > SMALL}
+        results = {slot for slot, _ in layout.outputs}
         fresh = {slot for slot in results if slots[slot].what == "value" and slots[slot].size > SMALL}
         return Memory(slots, self.dtype, frozenset(given | fresh)), {slot: [] for slot in fresh}
 
-    def _whole(self, loaded: Any) -> list[partial[Any]]:
+    def _whole(self, code: Any) -> list[partial[Any]]:
         """All passes by one call."""
-        return [partial(callable_at(loaded.address("run")), self._memory.ctx, self._rooms()[0])]
+        return [partial(callable_at(code.address("run")), self._memory.ctx, self._rooms()[0])]
 
     def _rooms(self) -> list[ctypes.c_void_p]:
         return [ctypes.c_void_p(pointer_of(scratch)) for scratch in self._scratch]
 
-    def _bind(self, loaded: Any) -> list[partial[Any]]:
+    def _bind(self, code: Any) -> list[partial[Any]]:
         """The calls of a run: passes with their arguments filled in, NumPy's ops between them."""
         ctx, rooms = self._memory.ctx, self._rooms()
         calls: list[partial[Any]] = []
@@ -77,14 +69,14 @@ class Program:
                 assert step.node is not None
                 calls.append(partial(self._outside, step.node))
                 continue
-            code = callable_at(loaded.address(step.name))
+            call = callable_at(code.address(step.name))
             parts = [
-                partial(code, ctx, room, ctypes.c_int64(first), ctypes.c_int64(last))
+                partial(call, ctx, room, ctypes.c_int64(first), ctypes.c_int64(last))
                 for room, (first, last) in zip(rooms, shares(step.blocks, self._split(step)), strict=False)
             ]
             calls.append(parts[0] if len(parts) == 1 else partial(together, parts))
             if step.finish is not None:
-                calls.append(partial(callable_at(loaded.address(step.finish)), ctx, rooms[0]))
+                calls.append(partial(callable_at(code.address(step.finish)), ctx, rooms[0]))
         return calls
 
     def _split(self, step: Step) -> int:
@@ -94,33 +86,34 @@ class Program:
     def _ways_in(self) -> list[tuple[int, int, Array | None]]:
         """For each argument that is used: its number, its slot, and the program's own memory where it is copied."""
         found = []
-        for k, (slot, node) in enumerate(zip(self._entry, self.inputs, strict=True)):
-            if slot is not None:
-                assert node is not None
+        for k, given in enumerate(self._layout.inputs):
+            if given is not None:
+                slot, shape = given
                 own = self._memory.arrays.get(slot)
-                found.append((k, slot, None if own is None else own.reshape(node.shape)))
+                found.append((k, slot, None if own is None else own.reshape(shape)))
         return found
 
     def _ways_out(self) -> list[tuple[int, Any, bool]]:
         """For each result: its slot, the program's own memory that it is copied from or else its shape, and whether
         the memory that lies at the slot may be handed out."""
-        moving = {
-            self._where[step.node.index] for step in self.steps if step.what == "outside" and step.node is not None
-        }
+        where = self._layout.where
+        moving = {where[step.node.index] for step in self.steps if step.what == "outside" and step.node is not None}
+        moving |= {found[0] for found in self._layout.inputs if found is not None}
         given: set[int] = set()
         found: list[tuple[int, Any, bool]] = []
-        for node in self.outputs:
-            slot = self._where[Plan.root(node).index]
-            own = None if slot in moving or slot in self._entry else self._memory.arrays.get(slot)
+        for slot, shape in self._layout.outputs:
+            own = None if slot in moving else self._memory.arrays.get(slot)
             hand_out = slot in self._fresh and slot not in given
-            found.append((slot, node.shape if own is None else own.reshape(node.shape), hand_out))
+            found.append((slot, shape if own is None else own.reshape(shape), hand_out))
             given.add(slot)
         return found
 
     def _array(self, node: Node) -> Array:
         """What lies in memory for a node, in its shape, or a view of what it is seen in."""
+        from tapecli.engines.native.plan import Plan
+
         moved = []
-        while (slot := self._where.get(Plan.root(node).index)) is None:
+        while (slot := self._layout.where.get(Plan.root(node).index)) is None:
             moved.append(node)
             node = node.args[0]
         array = self._memory.arrays[slot].reshape(node.shape)
@@ -131,7 +124,7 @@ class Program:
     def _outside(self, node: Node) -> None:
         """An op that NumPy runs."""
         result = node.op.kernel(*[self._array(arg) for arg in node.args], **node.params)
-        self._memory.hold(self._where[node.index], np.ascontiguousarray(result, dtype=self.dtype))
+        self._memory.hold(self._layout.where[node.index], np.ascontiguousarray(result, dtype=self.dtype))
 
     @property
     def memory(self) -> int:
@@ -179,22 +172,21 @@ class Program:
 class Steps:
     """Repeats a compiled step on a state of the program's own, until it says stop or all steps asked for are done."""
 
-    def __init__(self, made: Text, dtype: Any, loaded: Any) -> None:
-        assert made.repeat is not None
-        self._repeat = made.repeat
+    def __init__(self, layout: Layout, dtype: Any, code: Any) -> None:
+        repeat = layout.repeat
+        assert repeat is not None
+        self._repeat = repeat
         self.dtype = np.dtype(dtype)
-        self.text = made.text
-        self._loaded = loaded
-        memory = Memory(made.module.slots, self.dtype)
-        self._scratch = aligned(max(made.module.scratch, 8) // self.dtype.itemsize + 8, self.dtype)
-        code = callable_at(loaded.address(made.repeat.name), ctypes.c_int64)
-        self._call = partial(code, memory.ctx, ctypes.c_void_p(pointer_of(self._scratch)))
+        self._code = code
+        memory = Memory(layout.slots, self.dtype)
+        self._scratch = aligned(max(layout.scratch, 8) // self.dtype.itemsize + 8, self.dtype)
+        call = callable_at(code.address(repeat.name), ctypes.c_int64)
+        self._call = partial(call, memory.ctx, ctypes.c_void_p(pointer_of(self._scratch)))
         self._memory = memory
-        flat = memory.arrays[made.repeat.state]
-        ends = np.cumsum([math.prod(shape) for shape in made.repeat.shapes])
+        flat = memory.arrays[repeat.state]
+        ends = np.cumsum([math.prod(shape) for shape in repeat.shapes])
         self._state = [
-            flat[end - math.prod(shape) : end].reshape(shape)
-            for end, shape in zip(ends, made.repeat.shapes, strict=True)
+            flat[end - math.prod(shape) : end].reshape(shape) for end, shape in zip(ends, repeat.shapes, strict=True)
         ]
 
     def run(self, state: Sequence[Any], count: int, rows: Sequence[Array] = (), shared: Sequence[Any] = ()) -> Run:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tapecli.core import Shape
 from tapecli.engines.native.ir import Val
+from tapecli.engines.native.layout import Repeat, Step
 from tapecli.engines.native.lower import kind, written_out
-from tapecli.engines.native.module import Function, Step, copy, loop
+from tapecli.engines.native.module import Function, copy, loop
 from tapecli.engines.native.plan import Plan
 from tapecli.graph import Node, needed
 
@@ -76,20 +77,6 @@ def write(writer: Writer, node: Node) -> Step:
     run.end(result)
     function.close()
     return Step("pass", function.name, 1, None, node, run.work * rows.shape[0])
-
-
-class Repeat(NamedTuple):
-    """Steps that are repeated: the function's name, the slot of the state and the shapes of its parts, the slots of the
-    arguments that are rows and of those that are shared (None for what is not used), the slot of what the steps put out
-    and the shapes of its parts."""
-
-    name: str
-    state: int
-    shapes: tuple[Shape, ...]
-    rows: tuple[int | None, ...]
-    shared: tuple[int | None, ...]
-    outs: int
-    out: tuple[Shape, ...]
 
 
 def repeat(writer: Writer, outputs: Sequence[Node], inputs: Sequence[Node | None], sizes: Sizes) -> Repeat:

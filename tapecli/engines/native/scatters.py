@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapecli.engines.native.ir import Val
-from tapecli.engines.native.module import Function, Step, load, loop
+from tapecli.engines.native.layout import Step
+from tapecli.engines.native.module import Function, load, loop
 from tapecli.graph import Node
 from tapecli.ops.lowering import Table
 

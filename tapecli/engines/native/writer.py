@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 
-from tapecli.engines.native import recurrences, scatters
+from tapecli.core import Op
 from tapecli.engines.native.frame import Place, strides_of
 from tapecli.engines.native.ir import Code, Val
 from tapecli.engines.native.lanes import Lanes
+from tapecli.engines.native.layout import Step
 from tapecli.engines.native.lower import seen_through, weight
-from tapecli.engines.native.module import Function, Module, Step, loop
+from tapecli.engines.native.module import Function, Module, load, loop
 from tapecli.engines.native.nest import Nest
 from tapecli.engines.native.plan import Pass, Plan, Stage, Task
 from tapecli.graph import LITERAL, Node
@@ -48,6 +49,8 @@ class Writer:
         return self.steps
 
     def _alone(self, task: Task) -> None:
+        from tapecli.engines.native import recurrences, scatters  # late: few programs have any
+
         node = task.node
         if task.what == "scatters":
             step = scatters.write(self, node)
@@ -231,20 +234,29 @@ class Writer:
         return name
 
     def _combine(self, function: Function, task: Task, partial: Val, size: int, blocks: int) -> None:
-        site, scalar = function.entry, self.module.scalar
         out = function.pointer(self.slots[task.node.index])
+        given = f"ptr {out.name}, ptr {partial.name}, i64 {size}, i64 {blocks}"
+        function.entry.do(f"call void @{self._totals(task.node.op)}({given})")
+
+    def _totals(self, op: Op) -> str:
+        """The function that combines what blocks found, written once for each kind of reduction:
+        `(out, partial, size, blocks)`, where a block has `size` entries."""
+        name = f"totals.{op.name}"
+        if name in self.module.shared:
+            return name
+        self.module.shared.add(name)
+        function = Function(self.module, name, "ptr %out, ptr %partial, i64 %size, i64 %blocks")
+        site, scalar, combine = function.entry, self.module.scalar, op.native.combine
+        partial, size, blocks = (Val(site, f"%{given}", "i64", 1) for given in ("partial", "size", "blocks"))
         total, rest = function.allocate(scalar), function.allocate(scalar)
-        combine = task.node.op.native.combine
-        start = site.constant(task.node.op.native.start, scalar)
+        start = site.constant(op.native.start, scalar)
 
         def entry(j: Val) -> None:
             site.do(f"store {start.typed}, ptr {total.name}")
             site.do(f"store {site.constant(0.0, scalar).typed}, ptr {rest.name}")
 
             def add(b: Val) -> None:
-                at = b * size + j
-                pointer = site.emit(f"getelementptr {scalar}, ptr {partial.name}, i64 {at.name}", "ptr")
-                x = site.emit(f"load {scalar}, ptr {pointer.name}", scalar)
+                x = load(function, partial, b * size + j, scalar)
                 s = site.emit(f"load {scalar}, ptr {total.name}", scalar)
                 lanes = Lanes(site, scalar, 1)
                 if combine is not None:
@@ -263,10 +275,12 @@ class Writer:
             c = site.emit(f"load {scalar}, ptr {rest.name}", scalar)
             finite = (c - c).eq(0.0)  # of infinite sums nothing was lost
             result = s if combine is not None else lanes.select(finite, s + c, s)
-            pointer = site.emit(f"getelementptr {scalar}, ptr {out.name}, i64 {j.name}", "ptr")
+            pointer = site.emit(f"getelementptr {scalar}, ptr %out, i64 {j.name}", "ptr")
             site.do(f"store {result.typed}, ptr {pointer.name}")
 
         loop(function, size, entry)
+        function.close()
+        return name
 
     def driver(self, name: str) -> None:
         """A function that runs all passes, one after the other, where nothing is left to NumPy."""

@@ -7,25 +7,15 @@ that have a form of their own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache
+from importlib import import_module
 
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
-from tapecli.engines.native.library import circular, errors, exponential, inverse, logarithm, roots, single
-
-
-def _of_type(double: Callable[..., Val], own: Callable[..., Val] | None) -> Callable[..., Val]:
-    def function(b: Lanes, *args: Val) -> Val:
-        if b.scalar == "float" and own is not None:
-            return own(b, *args)
-        return b.in_double(double, *args)
-
-    return function
-
 
 #: The functions of each module by name.
-_NAMES = {
-    exponential: (
+_MODULES: dict[str, tuple[str, ...]] = {
+    "exponential": (
         "exp",
         "exp2",
         "exp10",
@@ -46,7 +36,7 @@ _NAMES = {
         "exp_neg_sq",
         "exp_neg_sq_d1",
     ),
-    logarithm: (
+    "logarithm": (
         "log",
         "log1p",
         "log2",
@@ -58,8 +48,10 @@ _NAMES = {
         "power_dx",
         "power_dxx",
         "power_dxy",
+        "power_log_1",
+        "power_log_2",
     ),
-    circular: (
+    "circular": (
         "sin",
         "cos",
         "tan",
@@ -71,7 +63,7 @@ _NAMES = {
         "tand",
         "sinc",
     ),
-    inverse: (
+    "inverse": (
         "atan",
         "atand",
         "acot",
@@ -90,22 +82,38 @@ _NAMES = {
         "asech",
         "asech_d2",
     ),
-    roots: (
+    "roots": (
         "cbrt",
         "hypot",
         "ratio",
         "mod",
+        "spacing",
     ),
-    errors: (
+    "errors": (
         "erf",
         "erfc",
     ),
 }
-_DOUBLE: dict[str, Callable[..., Val]] = {name: getattr(m, name) for m, names in _NAMES.items() for name in names}
-_DOUBLE["power_log_1"] = partial(logarithm.power_log, k=1)
-_DOUBLE["power_log_2"] = partial(logarithm.power_log, k=2)
-_SINGLE: dict[str, Callable[..., Val]] = {
-    f.__name__: f for f in (single.exp, single.log, single.sin, single.cos, single.tanh, single.sigmoid)
-}
-FUNCTIONS: dict[str, Callable[..., Val]] = {name: _of_type(f, _SINGLE.get(name)) for name, f in _DOUBLE.items()}
-FUNCTIONS["spacing"] = roots.spacing  # of either precision
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+#: The names of all functions.
+NAMES = frozenset(_HOMES)
+#: Those that have a form of their own in single precision.
+_SINGLE = frozenset(("exp", "log", "sin", "cos", "tanh", "sigmoid"))
+
+
+@cache
+def function(name: str) -> Callable[..., Val]:
+    """The function of a name; its module is imported now."""
+    double: Callable[..., Val] = getattr(import_module(f"tapecli.engines.native.library.{_HOMES[name]}"), name)
+    if name == "spacing":  # of either precision
+        return double
+
+    def of_type(b: Lanes, *args: Val) -> Val:
+        if b.scalar == "float" and name in _SINGLE:
+            from tapecli.engines.native.library import single
+
+            own: Callable[..., Val] = getattr(single, name)
+            return own(b, *args)
+        return b.in_double(double, *args)
+
+    return of_type

@@ -297,6 +297,16 @@ def power_log(b: Lanes, x: Val, y: Val, k: int) -> Val:
     return or_far(b, usual, value, careful)
 
 
+def power_log_1(b: Lanes, x: Val, y: Val) -> Val:
+    """x^y log(x)."""
+    return power_log(b, x, y, 1)
+
+
+def power_log_2(b: Lanes, x: Val, y: Val) -> Val:
+    """x^y log(x)^2."""
+    return power_log(b, x, y, 2)
+
+
 def power_dxy(b: Lanes, x: Val, y: Val) -> Val:
     """x^(y-1) (1 + y log x); at x = 0 its limit, 0 at the origin."""
     exponent = two_sum(y, b.const(-1.0))
