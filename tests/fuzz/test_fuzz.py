@@ -49,7 +49,7 @@ def test_a_worker_that_dies_or_hangs_is_a_fault(tmp_path: Path) -> None:
         "import sys\n"
         f"sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]\n"
         "from pathlib import Path\nimport run\n"
-        "run.HANG, run.__file__ = 3.0, sys.argv[2]\n"
+        "run.HANG, run.__file__ = 10.0, sys.argv[2]\n"
         "c = run.Campaign(5, range(4), 1, Path(sys.argv[1]))\nc.run()\nprint(c.faults)\n"
     )
     worker = tmp_path / "worker.py"
@@ -69,7 +69,7 @@ def test_a_worker_that_dies_or_hangs_is_a_fault(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert "ends the process with 3" in done.stdout and "hangs for 3 s" in done.stdout
+    assert "ends the process with 3" in done.stdout and "hangs for 10 s" in done.stdout
     assert sorted(path.name for path in (tmp_path / "faults").iterdir()) == ["1", "2"]
 
 
