@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tapecli as tp
-from tapecli import engines, ops
+from tapecli import derive, engines, ops
 from tapecli.engines import Argument, How, Stepping, native
 from tapecli.engines.native import program, threads
 from tapecli.engines.native.host import Host, host
@@ -296,3 +296,22 @@ def test_native_code_differentiates_recurrences() -> None:
     assert one.value == two.value
     for name in ("r", "x0"):
         np.testing.assert_allclose(one.gradient[name], two.gradient[name], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "text", ["fold(x = 0.3 for i in 1..1000: {})", "fold(x = 0.3, n = 0 for i in 1..1000: ({}, n + 1))"]
+)
+def test_recurrences_without_outputs_are_left_to_numpy_in_no_part(text: str) -> None:
+    """Their loops put out arrays without entries, which are not computed."""
+    from tapecli.engines import traced
+    from tapecli.engines.native.text import written
+
+    body = text.format("x + r*x*(1 - x)/10")
+    line = f"var r = 2.9\n{body}" if ", n" not in text else f"var r = 2.9\n(x, n) = {body}\nx + n"
+    fun = tp.parse(line, engine="native").flat()
+    for derivative in (derive.gradient(fun._function, [0]), lambda v: [fun._function(v)]):
+        graph = traced.trace(derivative, [Argument("v", fun.x0.shape, None)], np.dtype(np.float64))
+        assert {step.what for step in written(graph).layout.steps} == {"pass"}
+    value, gradient = tp.parse(line, engine="tape").flat()(fun.x0)
+    np.testing.assert_allclose(fun(fun.x0)[0], value, rtol=1e-14)
+    np.testing.assert_allclose(fun(fun.x0)[1], gradient, rtol=1e-12)

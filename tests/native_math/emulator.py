@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -76,44 +77,84 @@ def _patched(word: int, kind: int, target: int, place: int) -> int:
     return word | ((target % PAGE) >> shift) << 10
 
 
-class Emulated:
-    """Functions of arrays by name, as `harness.Compiled`, on an emulated processor."""
+class Image:
+    """An object file in an emulated machine."""
 
-    def __init__(self, rules: dict[str, Rule], arity: dict[str, int], scalar: str, lanes: int) -> None:
+    def __init__(self, content: bytes) -> None:
         import unicorn
 
-        sections = _sections(object_of(text_of(rules, arity, scalar, lanes, ARM), ARM, TRIPLE))
+        sections = _sections(content)
         symbols = _symbols(sections)
-        self._machine = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
-        self._addresses = dict(symbols)
-        self._dtype, self._lanes = np.dtype(np.float64 if scalar == "double" else np.float32), lanes
+        self.addresses = dict(symbols)
+        self.machine = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
         for first, size in ((CODE, 16 << 20), (STACK - (1 << 20), 1 << 20), (DATA, 16 << 20), (STOP, PAGE)):
-            self._machine.mem_map(first, size)
+            self.machine.mem_map(first, size)
         for s in sections:
             if s.flags & 2 and s.content:
-                self._machine.mem_write(s.address, s.content)
+                self.machine.mem_write(s.address, s.content)
         for section, offset, kind, symbol, addend in _relocations(sections):
             name, address = symbols[symbol]
             if address < 0:
                 raise ValueError(f"{name} is not in the module")
             place = section.address + offset
-            (word,) = struct.unpack("<I", self._machine.mem_read(place, 4))
-            self._machine.mem_write(place, struct.pack("<I", _patched(word, kind, address + addend, place)))
+            (word,) = struct.unpack("<I", self.machine.mem_read(place, 4))
+            self.machine.mem_write(place, struct.pack("<I", _patched(word, kind, address + addend, place)))
 
-    def __call__(self, name: str, *args: Any) -> Any:
+    def call(self, name: str, *arguments: int) -> None:
         from unicorn import arm64_const as registers
 
-        machine, item = self._machine, self._dtype.itemsize
+        for k, value in enumerate(arguments):
+            self.machine.reg_write(getattr(registers, f"UC_ARM64_REG_X{k}"), value)
+        self.machine.reg_write(registers.UC_ARM64_REG_SP, STACK - 256)
+        self.machine.reg_write(registers.UC_ARM64_REG_LR, STOP)
+        self.machine.emu_start(self.addresses[name], STOP)
+
+    def write(self, address: int, array: Any) -> None:
+        self.machine.mem_write(address, np.ascontiguousarray(array).tobytes())
+
+    def read(self, address: int, count: int, dtype: Any) -> Any:
+        content = bytes(self.machine.mem_read(address, count * np.dtype(dtype).itemsize))
+        return np.frombuffer(content, dtype).copy()
+
+
+class Emulated:
+    """Functions of arrays by name, as `harness.Compiled`, on an emulated processor."""
+
+    def __init__(self, rules: dict[str, Rule], arity: dict[str, int], scalar: str, lanes: int) -> None:
+        self._image = Image(object_of(text_of(rules, arity, scalar, lanes, ARM), ARM, TRIPLE))
+        self._dtype, self._lanes = np.dtype(np.float64 if scalar == "double" else np.float32), lanes
+
+    def __call__(self, name: str, *args: Any) -> Any:
         arrays = [np.asarray(a, dtype=self._dtype) for a in args]
         n = arrays[0].size
         whole = -(-n // self._lanes) * self._lanes
-        room = -(-whole * item // PAGE) * PAGE
+        room = -(-whole * self._dtype.itemsize // PAGE) * PAGE
         pointers = [DATA + k * room for k in range(len(arrays) + 1)]
         for pointer, a in zip(pointers[1:], arrays, strict=True):
-            machine.mem_write(pointer, np.concatenate([a, np.full(whole - n, a[-1], self._dtype)]).tobytes())
-        for k, value in enumerate([*pointers, *[0] * (4 - len(pointers)), whole]):
-            machine.reg_write(getattr(registers, f"UC_ARM64_REG_X{k}"), value)
-        machine.reg_write(registers.UC_ARM64_REG_SP, STACK - 256)
-        machine.reg_write(registers.UC_ARM64_REG_LR, STOP)
-        machine.emu_start(self._addresses[name], STOP)
-        return np.frombuffer(bytes(machine.mem_read(DATA, whole * item)), dtype=self._dtype)[:n].copy()
+            self._image.write(pointer, np.concatenate([a, np.full(whole - n, a[-1], self._dtype)]))
+        self._image.call(name, *pointers, *[0] * (4 - len(pointers)), whole)
+        return self._image.read(DATA, whole, self._dtype)[:n]
+
+
+def run(made: Any, dtype: Any, arguments: Sequence[Any]) -> list[Any]:
+    """The results of a program's text (`tapecli.engines.native.text.Text`), written for AArch64."""
+    layout = made.layout
+    image = Image(object_of(made.text, ARM, TRIPLE))
+    at, places = DATA, []
+    for slot in layout.slots:
+        places.append(at)
+        if slot.content is not None:
+            image.write(at, np.asarray(slot.content, np.int64 if slot.what == "table" else dtype))
+        at += -(-max(slot.size, 1) * 8 // 64) * 64 + 64
+    for given, argument in zip(layout.inputs, arguments, strict=True):
+        if given is not None:
+            image.write(places[given[0]], np.asarray(argument, dtype))
+    image.write(at, np.array(places, np.uint64))
+    scratch = at + 64 * (len(places) // 8 + 2)
+    for step in layout.steps:
+        if step.what == "outside":
+            raise ValueError("a step is left to NumPy")
+        image.call(step.name, at, scratch, 0, step.blocks)
+        if step.finish is not None:
+            image.call(step.finish, at, scratch)
+    return [image.read(places[slot], math.prod(shape), dtype).reshape(shape) for slot, shape in layout.outputs]

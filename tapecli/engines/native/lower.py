@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from tapecli.core import Op, Shape
+import numpy as np
+
+from tapecli.core import Array, Op, Shape
 from tapecli.engines.native.ir import Code
 from tapecli.engines.native.lanes import Lanes
 from tapecli.graph import INPUT, LITERAL, Graph, Node, needed
@@ -47,6 +49,9 @@ def written_out(
             if node.op is INPUT:
                 env[node.index] = graph.input(node.params["name"], node.shape)
                 continue
+            if not node.size or (node.op.kind == "linear" and not any(arg.size for arg in node.args)):
+                env[node.index] = graph.literal(_of_nothing(node, dtype))
+                continue
             args = [env[arg.index] for arg in node.args]
             lowered: Any = (
                 node.op.native.formula(dtype, *args, **node.params) if isinstance(node.op.native, Written) else None
@@ -57,6 +62,13 @@ def written_out(
         inputs = [None if node is None else env[node.index] for node in inputs]
         if not changed:
             return outputs, inputs
+
+
+def _of_nothing(node: Node, dtype: Any) -> Array:
+    """What has no entries, or is moved and summed from what has none."""
+    if not node.size:
+        return np.empty(node.shape, dtype)
+    return np.asarray(node.op.kernel(*[np.empty(arg.shape, dtype) for arg in node.args], **node.params), dtype)
 
 
 def effective(shape: Shape) -> Shape:
@@ -107,7 +119,7 @@ def kind(node: Node) -> str:
     if moves(node):
         return "moves"
     native = node.op.native
-    if native is None or not node.size or not all(arg.size for arg in node.args):
+    if native is None or not node.size or not (isinstance(native, Pieces) or all(arg.size for arg in node.args)):
         return "outside"
     if node.op.kind == "elementwise":
         return "elementwise"
