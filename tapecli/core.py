@@ -9,6 +9,7 @@ derivatives of any order are the same call on different values.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -21,6 +22,8 @@ Shape: TypeAlias = tuple[int, ...]
 #: `vjp(g, out, *args, **params)`: the cotangent of one argument, written in ops.
 Rule: TypeAlias = Callable[..., Any]
 
+#: When this was imported, in nanoseconds: a source that has changed since then is not what runs.
+IMPORTED = time.time_ns()
 #: Every op by name. Filled by the one statement that declares an op; nothing else writes to it.
 TABLE: dict[str, Op] = {}
 

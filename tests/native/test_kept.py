@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tapecli.engines.traced import Traced, trace
 from tapecli.problem.showing import Trace
 
 SAMPLES = Path(tp.__file__).parents[1] / "samples"
+ROOMS = [path.stem for path in Path(tp.__file__).parent.iterdir()]
 
 
 @pytest.fixture(autouse=True)
@@ -197,12 +199,14 @@ def test_a_stamp_tells_of_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (package / name).write_text("x = 1")
     monkeypatch.setattr(fingerprint.core, "__file__", str(package / "core.py"))
 
-    def stamp() -> str:
+    def stamp() -> str | None:
         fingerprint.stamp.cache_clear()
+        monkeypatch.setattr(fingerprint.core, "IMPORTED", time.time_ns() + 10**9)
         return fingerprint.stamp()
 
     try:
         before = stamp()
+        assert before is not None
         (package / "cli.py").write_text("other")
         (package / "engines/__pycache__/a.pyc").write_text("other")
         assert stamp() == before
@@ -214,7 +218,24 @@ def test_a_stamp_tells_of_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
         archive = tmp_path / "app.pyz"
         archive.write_bytes(b"an archive")
         monkeypatch.setattr(fingerprint.core, "__file__", str(archive / "tapecli" / "core.py"))
-        assert stamp().startswith(f"{archive}:10:")
+        assert str(stamp()).startswith(f"{archive}:10:")
+    finally:
+        fingerprint.stamp.cache_clear()
+
+
+def test_what_runs_is_not_taken_for_sources_that_changed_since(
+    writings: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """A process that began before its sources were replaced neither takes nor keeps what belongs to the new ones."""
+    newest = max(path.stat().st_ctime_ns for path in Path(fingerprint.core.__file__).parent.rglob("*.py"))
+    monkeypatch.setattr(fingerprint.core, "IMPORTED", newest - 1)
+    monkeypatch.setattr(fingerprint, "SOURCES", frozenset(ROOMS))
+    fingerprint.stamp.cache_clear()
+    try:
+        for _ in range(2):
+            assert tp.parse("var x = 2\nx*x", engine="native").derivatives().engine == "native"
+        assert writings == ["written", "compiled"] * 2
+        assert not folder.exists()
     finally:
         fingerprint.stamp.cache_clear()
 

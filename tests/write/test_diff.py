@@ -330,19 +330,23 @@ def test_bench_keeps_to_the_engine_asked_for() -> None:
 
 def test_bench_compiles_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an earlier run left in the cache would pass for compiling."""
-    from tapecli.engines.native import build
+    from tapecli.engines.native import build, cache
 
-    asked: list[bool] = []
-    inner = build.load
+    made: list[str] = []
+    inner = build.compiled
 
-    def load(text: str, names: Any, machine: Any, cached: bool) -> Any:
-        asked.append(cached)
-        return inner(text, names, machine, cached)
+    def compiled(text: str) -> bytes:
+        made.append(text)
+        return inner(text)
 
-    monkeypatch.setattr(build, "load", load)
+    def never(*_: Any) -> None:
+        raise AssertionError("the cache was asked")
+
+    monkeypatch.setattr(build, "compiled", compiled)
+    monkeypatch.setattr(cache, "fetch", never)
+    monkeypatch.setattr(cache, "keep", never)
     tp.parse("var x = [1, 2]; sum(sin(x)^2)").compile("native").bench()
-    assert asked
-    assert not any(asked)
+    assert made
 
 
 def test_bench_without_machine_code(monkeypatch: pytest.MonkeyPatch) -> None:

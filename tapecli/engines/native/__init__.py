@@ -77,8 +77,9 @@ def _loaded(traced: Traced, sizes: Sizes | None, how: How, cached: bool) -> tupl
     """The layout of a program and its code."""
     machine = host()
     assert machine is not None
-    key = build.key_of(fingerprint.of(traced, sizes), machine) if how.cache else ""
-    kept = cache.fetch(key) if how.cache else None
+    program = fingerprint.of(traced, sizes) if how.cache else None
+    key = None if program is None else build.key_of(program, machine)
+    kept = None if key is None else cache.fetch(key)
     if kept is None and cached:
         return None
     layout, content = ("", b"") if kept is None else unpacked(kept)
@@ -90,7 +91,7 @@ def _loaded(traced: Traced, sizes: Sizes | None, how: How, cached: bool) -> tupl
             return None
         if cache.digest_of(made.text.encode()) != layout:
             content = build.compiled(made.text)
-            if how.cache:
+            if key is not None:
                 cache.keep(key, packed(made.layout, made.text, content))
         layout = made.layout
     return layout, build.load(content, layout.names, machine)

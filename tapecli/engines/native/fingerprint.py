@@ -26,9 +26,13 @@ SOURCES = frozenset("__init__ collector core derive engines errors graph limits 
 FEW = 512
 
 
-def of(traced: Traced, form: Sequence[int] | None) -> str:
-    """The program of a traced function; with `form`, that of a step that is repeated, as `Sizes` says it."""
-    return "\n".join([stamp(), str(np.dtype(traced.dtype)), _word(form), *_lines(traced.outputs, traced.inputs)])
+def of(traced: Traced, form: Sequence[int] | None) -> str | None:
+    """The program of a traced function; with `form`, that of a step that is repeated, as `Sizes` says it. None where
+    nobody can say what writes it."""
+    sources = stamp()
+    if sources is None:
+        return None
+    return "\n".join([sources, str(np.dtype(traced.dtype)), _word(form), *_lines(traced.outputs, traced.inputs)])
 
 
 def _lines(outputs: Sequence[Node], inputs: Sequence[Node | None]) -> Iterator[str]:
@@ -67,22 +71,27 @@ def _content(array: Array) -> str:
 
 
 @lru_cache(maxsize=1)
-def stamp() -> str:
-    """The sizes and times of the sources, by which Python itself judges whether byte code is that of a source."""
+def stamp() -> str | None:
+    """The sizes and times of the sources, by which Python itself judges whether byte code is that of a source; None
+    where one has changed since this process imported it, so that they say nothing of what runs here."""
     root = os.path.dirname(core.__file__)
     while not os.path.exists(root):  # the package lies in an archive
         root = os.path.dirname(root)
     places = [root]
     if os.path.isdir(root):
         places = [entry.path for entry in os.scandir(root) if entry.name.partition(".")[0] in SOURCES]
-    return " ".join(sorted(_stamps(places)))
+    found = []
+    for place, status in sorted(_files(places)):
+        if max(status.st_mtime_ns, status.st_ctime_ns) > core.IMPORTED:
+            return None
+        found.append(f"{place}:{status.st_size}:{status.st_mtime_ns}")
+    return " ".join(found)
 
 
-def _stamps(places: list[str]) -> Iterator[str]:
+def _files(places: list[str]) -> Iterator[tuple[str, os.stat_result]]:
     while places:
         place = places.pop()
         if os.path.isdir(place):
             places += [entry.path for entry in os.scandir(place) if entry.name != "__pycache__"]
         else:
-            status = os.stat(place)
-            yield f"{place}:{status.st_size}:{status.st_mtime_ns}"
+            yield place, os.stat(place)
