@@ -41,7 +41,8 @@ MVEC = {"exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos
 
 
 def arity_of(name: str) -> int:
-    return len(TABLE[name].vjps) if name in TABLE else 2  # type: ignore[arg-type]
+    op = TABLE.get(name) or TABLE.get(name.rpartition("_")[0])
+    return len(op.vjps) if op is not None else 2  # type: ignore[arg-type]
 
 
 def from_mvec(name: str, arity: int, scalar: str) -> Any:

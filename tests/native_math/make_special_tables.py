@@ -8,8 +8,10 @@ and `head` has few bits, so that `head + slope u` is mostly exact.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import make_tables as base
@@ -52,14 +54,26 @@ def coefficients(f: Function, piece: Piece, n: int, slope: float) -> tuple[list[
     return base.remez(rest, weight, low - c, high - c, n)
 
 
-def pieces(name: str, f: Function, parts: Sequence[Piece], n: int, comment: str, slopes: dict[int, float]) -> None:
-    """The table of `f` with `n` coefficients on each part; `slopes` by the number of the part."""
+def slope_of(f: Function, piece: Piece) -> float:
+    """A power of two next to the derivative whose product with u keeps `head + slope u` exact; 0 where the function
+    hardly changes on its piece."""
+    low, high, point = piece
+    d, half = mp.diff(f, point), (high - low) / 2
+    most = max(abs(f(low)), abs(f(high)))
+    if abs(d) * half < most / 10:
+        return 0.0
+    least = mp.mpf(math.ulp(float(most)) / math.ulp(float(low)))
+    return float(mp.sign(d) * max(mp.mpf(2) ** int(mp.nint(mp.log(abs(d), 2))), least))
+
+
+def pieces(name: str, f: Function, parts: Sequence[Piece], n: int, comment: str, slopes: Sequence[float]) -> None:
+    """The table of `f` with `n` coefficients on each part."""
     rows: list[list[float]] = [[] for _ in range(n)]
     points, heads, lows, tilts = [], [], [], []
     worst = mp.mpf(0)
     with mp.workdps(50):
         for k, part in enumerate(parts):
-            slope = slopes.get(k, 0.0)
+            slope = slopes[k]
             found, error = coefficients(f, part, n, slope)
             worst = max(worst, error)
             value = f(mp.mpf(part[2]))
@@ -114,19 +128,104 @@ def errors() -> None:
     parts: list[Piece] = [(k * step - step / 2, k * step + step / 2, k * step) for k in range(15)]
     parts.append((15 * step - step / 2, mp.mpf(6), 15 * step))
     parts[0] = (mp.mpf(0), step / 2, mp.mpf(0))
-    pieces("ERF", mp.erf, parts, 13, "erf(x), points 3/8 apart", {0: 1.0, 1: 1.0})
+    pieces("ERF", mp.erf, parts, 13, "erf(x), points 3/8 apart", [1.0, 1.0] + [0.0] * 14)
 
     def scaled(x: mp.mpf) -> mp.mpf:
         return mp.exp(x * x) * mp.erfc(x)
 
     edges = [mp.ldexp(4 + j, e - 2) - 2 for e in range(1, 5) for j in range(4)] + [mp.mpf(30)]
-    parts = [(a, b, (a + b) / 2) for a, b in zip(edges, edges[1:], strict=False)]
-    pieces("ERFCX", scaled, parts, 14, "exp(x^2) erfc(x), four pieces in each octave of x + 2", {})
+    parts = [(a, b, (a + b) / 2) for a, b in pairwise(edges)]
+    pieces("ERFCX", scaled, parts, 14, "exp(x^2) erfc(x), four pieces in each octave of x + 2", [0.0] * 16)
+
+
+def gammas() -> None:
+    edges = [mp.ldexp(4 + j, e) / mp.mpf(18) for e in range(1, 5) for j in range(4)] + [mp.mpf(64) / 9]
+    middle = [mp.nint((a + b) * 32) / 64 for a, b in pairwise(edges)]
+    root = mp.findroot(lambda x: mp.psi(0, x), mp.mpf("1.4616321449683623413"))
+    functions: list[tuple[str, Function, dict[int, mp.mpf], int, str]] = [
+        ("LGAMMA", mp.loggamma, {4: mp.mpf(1), 8: mp.mpf(2)}, 14, "log gamma(x)"),
+        ("DIGAMMA", lambda x: mp.psi(0, x), {6: root}, 14, "digamma(x)"),
+        ("TRIGAMMA", lambda x: mp.psi(1, x), {}, 14, "trigamma(x)"),
+    ]
+    for name, f, own, n, comment in functions:
+        points = [own.get(k, c) for k, c in enumerate(middle)]
+        parts: list[Piece] = list(zip(edges, edges[1:], points, strict=False))
+        slopes = [slope_of(f, part) for part in parts]
+        pieces(name, f, parts, n, f"{comment}, 4/9 <= x < 64/9, four pieces in each octave of 9/8 x", slopes)
+    with mp.workdps(60):
+        top = (mp.mpf(9) / 64) ** 2 * mp.mpf("1.001")
+
+        def of_w(g: Function, limit: mp.mpf) -> Function:
+            return lambda w: limit if w < mp.mpf(10) ** -30 else g(1 / mp.sqrt(w))
+
+        def rest(x: mp.mpf) -> mp.mpf:
+            return (mp.loggamma(x) - ((x - 0.5) * mp.log(x) - x + mp.log(2 * mp.pi) / 2)) * x
+
+        low = mp.mpf(10) ** -9
+        base.fit(
+            "STIRLING",
+            of_w(rest, mp.mpf(1) / 12),
+            low,
+            top,
+            7,
+            "x (log gamma(x) - Stirling's formula) in powers of 1/x^2, x >= 64/9",
+            lambda w: mp.mpf(12),
+        )
+        base.fit(
+            "PSI",
+            of_w(lambda x: x**2 * (mp.log(x) - 1 / (2 * x) - mp.psi(0, x)), mp.mpf(1) / 12),
+            low,
+            top,
+            7,
+            "x^2 (log(x) - 1/(2x) - digamma(x)) likewise",
+            lambda w: mp.mpf(12),
+        )
+        base.fit(
+            "PSI1",
+            of_w(lambda x: x**3 * (mp.psi(1, x) - 1 / x - 1 / (2 * x**2)), mp.mpf(1) / 6),
+            low,
+            top,
+            8,
+            "x^3 (trigamma(x) - 1/x - 1/(2x^2)) likewise",
+            lambda w: mp.mpf(6),
+        )
+
+
+def zeros() -> None:
+    rows = []
+    for k in range(10):
+        # cot is steep: digamma(1 + a) = -pi cot(pi a) between the poles -k and -k - 1
+        z = mp.findroot(lambda x: mp.psi(0, x), (-k - mp.mpf("0.999"), -k - mp.mpf("0.001")), solver="anderson")
+        rows.append((*two_parts(z), *two_parts(mp.psi(1, z)), float(mp.psi(2, z) / 2)))
+    comment = "zeros of digamma between -10 and 0: two parts, slope in two, half the curvature"
+    base.emit("DIGAMMA_ZEROS", rows, comment, "tuple[Row, ...]")
+
+
+def logarithm() -> None:
+    """log(m) = log(c) + log(m/c) for 16 numbers c between 1 and 2."""
+    inverse = [mp.nint(512 / (1 + (mp.mpf(i) + 0.5) / 16)) / 512 for i in range(16)]
+    high = [mp.nint(-mp.log(c) * 2**40) / 2**40 for c in inverse]
+    base.emit("LOG_INVERSE", [float(c) for c in inverse], "1/c of 10 bits, c near 1 + (i + 1/2)/16")
+    base.emit("LOG_HIGH", [float(h) for h in high], "log(c) in multiples of 2^-40")
+    low = [float(-mp.log(c) - h) for c, h in zip(inverse, high, strict=True)]
+    base.emit("LOG_LOW", low, "and the rest")
+    base.fit(
+        "LOG_REST",
+        base.at_zero(lambda r: (mp.log1p(r) - r + r * r / 2) / r**3, mp.mpf(1) / 3),
+        mp.mpf("-0.034"),
+        mp.mpf("0.034"),
+        8,
+        "(log(1 + r) - r + r^2/2)/r^3, |r| < 0.034, relative to 1",
+        lambda r: abs(r) ** 3 + mp.mpf(10) ** -9,
+    )
 
 
 def main() -> None:
     base.LINES.clear()
     errors()
+    gammas()
+    zeros()
+    logarithm()
     OUT.write_text(HEAD + "\n".join(base.LINES) + "\n", encoding="utf-8")
 
 

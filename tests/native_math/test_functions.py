@@ -68,7 +68,7 @@ def compiled(dtype: str, lanes: int | None = None, kind: str = "own") -> Any:
 
 def known(op: Op) -> dict[str, Any] | None:
     """The parameters for an op, by what its kernel takes."""
-    for params in ({}, {"tie": 0.5}, {"exponent": 2.5}, {"k": 2}, {"unit": 1.0}, {"tag": 1}):
+    for params in ({}, {"tie": 0.5}, {"exponent": 2.5}, {"k": 2}, {"n": 2}, {"unit": 1.0}, {"tag": 1}):
         try:
             with np.errstate(all="ignore"):
                 op.kernel(*[np.full(2, 0.5)] * arity(op), **params)

@@ -11,7 +11,7 @@ from functools import partial
 
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
-from tapecli.engines.native.library import circular, errors, exponential, inverse, logarithm, roots, single
+from tapecli.engines.native.library import circular, errors, exponential, gamma, inverse, logarithm, roots, single
 
 
 def _of_type(double: Callable[..., Val], own: Callable[..., Val] | None) -> Callable[..., Val]:
@@ -100,10 +100,18 @@ _NAMES = {
         "erf",
         "erfc",
     ),
+    gamma: (
+        "lgamma",
+        "digamma",
+        "trigamma",
+        "gamma",
+    ),
 }
 _DOUBLE: dict[str, Callable[..., Val]] = {name: getattr(m, name) for m, names in _NAMES.items() for name in names}
 _DOUBLE["power_log_1"] = partial(logarithm.power_log, k=1)
 _DOUBLE["power_log_2"] = partial(logarithm.power_log, k=2)
+_DOUBLE["gamma_d_1"] = partial(gamma.gamma_d, n=1)
+_DOUBLE["gamma_d_2"] = partial(gamma.gamma_d, n=2)
 _SINGLE: dict[str, Callable[..., Val]] = {
     f.__name__: f for f in (single.exp, single.log, single.sin, single.cos, single.tanh, single.sigmoid)
 }

@@ -1,5 +1,5 @@
-"""Error functions, by polynomials on 16 intervals: erf itself, and erfc(x) = exp(-x^2) R(x) (W. J. Cody, Math. Comp. 23,
-1969) with R piece by piece. The square is taken exactly, so that the tail keeps its digits.
+"""Error functions, by polynomials on 16 intervals: erf itself, and erfc(x) = exp(-x^2) R(x) (W. J. Cody, Math. Comp.
+23, 1969) with R piece by piece. The square is taken exactly, so that the tail keeps its digits.
 """
 
 from __future__ import annotations

@@ -16,8 +16,9 @@ COUNT = 16
 
 
 class Pieces(NamedTuple):
-    """`heads + slopes u + (lows + u P(u))` with u = x - points - points_low, one entry for each interval; `rows` are the
-    coefficients of P, lowest power first. A row that is 0 throughout is empty."""
+    """`heads + slopes u + (lows + u P(u))` with u = x - points - points_low, one entry for each interval; `rows` are
+    the coefficients of P, lowest power first. A row that is 0 throughout is empty. Where `points_low` is not 0, the
+    slope is 1, and the rounding of u is made good."""
 
     name: str
     points: tuple[float, ...]
@@ -46,8 +47,12 @@ def lookup(b: Lanes, name: str, row: Sequence[float], index: Val) -> Val:
         return code.emit(f"shufflevector {halves[0].typed}, {halves[1].typed}, <16 x i32> <{order}>", "double", 16)
     if index.lanes == 8 and permutes(code):
         return _permuted(code, row, index)
-    base = code.words(f"row.{name}", [struct.unpack("<q", struct.pack("<d", v))[0] for v in row])
-    return _loaded(code, base, index & (COUNT - 1))
+    return loaded(code, constants(code, f"row.{name}", row), index & (COUNT - 1))
+
+
+def constants(code: Code, name: str, values: Sequence[float]) -> Val:
+    """The address of an array of doubles, which the module has once."""
+    return code.words(name, [struct.unpack("<q", struct.pack("<d", v))[0] for v in values])
 
 
 def _half(code: Code, index: Val, start: int) -> Val:
@@ -65,7 +70,8 @@ def _permuted(code: Code, row: Sequence[float], index: Val) -> Val:
     return code.emit(f"call {wide} {name}({first}, {index.typed}, {second})", "double", 8)
 
 
-def _loaded(code: Code, base: Val, index: Val) -> Val:
+def loaded(code: Code, base: Val, index: Val) -> Val:
+    """The entry of such an array at an index, or those at the lanes of one."""
     n = index.lanes
     place = code.emit(f"getelementptr double, ptr {base.name}, {index.typed}", "ptr", n)
     if n == 1:
@@ -73,9 +79,7 @@ def _loaded(code: Code, base: Val, index: Val) -> Val:
     wide, mask = f"<{n} x double>", f"<{n} x i1>"
     name = f"@llvm.masked.gather.v{n}f64.v{n}p0"
     code.declare(f"declare {wide} {name}(<{n} x ptr>, i32, {mask}, {wide})")
-    return code.emit(
-        f"call {wide} {name}({place.typed}, i32 8, {mask} splat (i1 true), {wide} poison)", "double", n
-    )
+    return code.emit(f"call {wide} {name}({place.typed}, i32 8, {mask} splat (i1 true), {wide} poison)", "double", n)
 
 
 def piecewise(b: Lanes, table: Pieces, x: Val, index: Val, up: Any = None) -> Pair:
@@ -85,16 +89,20 @@ def piecewise(b: Lanes, table: Pieces, x: Val, index: Val, up: Any = None) -> Pa
         return lookup(b, f"{table.name}.{label}", row, index)
 
     point = pick("points", table.points)
-    u = x - (point if up is None else point - up)
+    exact = x - (point if up is None else point - up)
+    rows: Any = [pick(str(k), row) for k, row in enumerate(table.rows)]
+    low = pick("lows", table.lows)
+    u = exact
     if table.points_low:
-        u = u - pick("points_low", table.points_low)
-    rows = [pick(str(k), row) for k, row in enumerate(table.rows)]
-    low = b.mad(u, b.poly(u, rows), pick("lows", table.lows))  # type: ignore[arg-type]
+        rest = pick("points_low", table.points_low)
+        u = exact - rest
+        low = low + ((exact - u) - rest)
+    low = b.mad(u, b.poly(u, rows), low)
     head = pick("heads", table.heads)
     return (b.mad(u, pick("slopes", table.slopes), head) if table.slopes else head), low
 
 
 def octaves(b: Lanes, x: Val, first: float) -> Val:
     """The index of a table with four pieces in each octave from `first` on, a power of two, in its low bits."""
-    bits = b.to_bits(x) >> 50
-    return bits - (struct.unpack("<q", struct.pack("<d", first))[0] >> 50)
+    begin: int = struct.unpack("<q", struct.pack("<d", first))[0] >> 50
+    return (b.to_bits(x) >> 50) - begin

@@ -1,0 +1,150 @@
+"""The gamma family left of 0 next to its zeros, to about 100 bits: one entry after another, by loops, for
+short code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tapecli.engines.native.ir import Val
+from tapecli.engines.native.lanes import Lanes
+from tapecli.engines.native.library import pairs
+from tapecli.engines.native.library import tables as t
+from tapecli.engines.native.library import tables_special as ts
+from tapecli.engines.native.library.exponential import nearest, power_of_two
+from tapecli.engines.native.library.logarithm import log
+from tapecli.engines.native.library.pairs import Pair, two_prod, two_sum
+from tapecli.engines.native.library.pieces import constants, loaded
+from tapecli.engines.native.library.turns import quarter, turned
+from tapecli.ops.kernels import tables as kt
+from tapecli.ops.kernels import tables_special as kts
+
+#: How far arguments are moved up to where the series begin.
+SHIFT = 30
+
+
+def mended(b: Lanes, hard: Val, f: Callable[[Lanes, Val], Val], a: Val, out: Val) -> Val:
+    """`out`, and `f(a)` where the mask holds."""
+
+    def one(v: Val, found: Val, needed: Val) -> list[Val]:
+        single = Lanes(v.code, "double", 1)
+        return v.code.branch(needed.ne(0.0), lambda: [f(single, v)], lambda: [found])
+
+    def all_hard() -> list[Val]:
+        return b.code.each_lane(one, [a, out, b.truth(hard)], ["double"])
+
+    return b.code.branch(b.code.any(hard), all_hard, lambda: [out])[0]
+
+
+def _series(b: Lanes, name: str, u: Pair, coefficients: Sequence[Sequence[float]]) -> Pair:
+    """The polynomial of pairs, highest power first, as a loop."""
+    count = len(coefficients)
+    table = constants(b.code, f"series.{name}", [part for c in coefficients for part in c])
+
+    def step(i: Val, h: Val, lo: Val) -> list[Val]:
+        c = loaded(b.code, table, i << 1), loaded(b.code, table, (i << 1) | 1)
+        return [i + 1, *pairs.add(pairs.mul(b, (h, lo), u), c)]
+
+    zero = b.const(0.0)
+    _, h, lo = b.code.repeat([b.int_const(0), zero, zero], lambda i, h, lo: i < count, step)
+    return h, lo
+
+
+def _terms(tail: Sequence[float], head: Sequence[Sequence[float]]) -> list[Sequence[float]]:
+    return [*[(c, 0.0) for c in tail], *head]
+
+
+def exp(b: Lanes, x: Pair) -> Pair:
+    """For |x| < 700."""
+    k, bits = nearest(b, x[0], t.PER_LN2)
+    top = b.mad(k, -t.LN2_THREE[0], x[0])
+    r = pairs.add(two_sum(top, k * -t.LN2_THREE[1]), two_prod(b, k, -t.LN2_THREE[2]))
+    r = pairs.add(r, (x[1], b.const(0.0)))
+    y = _series(b, "exp", r, t.INVERSE_FACTORIALS[::-1])
+    power = power_of_two(b, bits)
+    return y[0] * power, y[1] * power
+
+
+def log_of(b: Lanes, x: Pair) -> Pair:
+    """By a step of Newton's method for exp."""
+    y = log(b, x[0])
+    zero = b.const(0.0)
+    e = pairs.add1(pairs.mul(b, exp(b, (-y, zero)), x), b.const(-1.0))
+    e = pairs.add1(e, -0.5 * e[0] * e[0])
+    return pairs.add1(e, y)
+
+
+def _sin_cos_pi(b: Lanes, x: Val) -> tuple[Pair, Pair]:
+    r, bits = quarter(b, x)
+    u = pairs.square(b, r)
+    s = pairs.mul1(b, _series(b, "sinpi", u, _terms(kts.SINPIF_T, kts.SINPIF_H)), r)
+    return turned(b, bits, s, _series(b, "cospi", u, _terms(kts.COSPIF_T, kts.COSPIF_H)))
+
+
+def _each_step(b: Lanes, a: Val, first: int, start: Pair, f: Callable[[Pair, Pair], Pair]) -> Pair:
+    """`f(total, a + k)` over k = first … SHIFT - 1, beginning with `start`."""
+
+    def step(k: Val, h: Val, lo: Val) -> list[Val]:
+        return [k + 1.0, *f((h, lo), two_sum(a, k))]
+
+    _, h, lo = b.code.repeat([b.const(float(first)), *start], lambda k, h, lo: k < float(SHIFT), step)
+    return h, lo
+
+
+def lgamma_left(b: Lanes, a: Val) -> Val:
+    """log |gamma(-a)|, 0 < a < 20."""
+    zero = b.const(0.0)
+    s, _ = _sin_cos_pi(b, a)
+    s = pairs.select(b, s[0] < 0.0, pairs.neg(s), s)
+    rising = _each_step(b, a, 1, (a, zero), lambda p, q: pairs.mul(b, p, q))
+    inverse = pairs.mul(b, pairs.mul1(b, s, a), pairs.inv(b, rising))
+    f = log_of(b, pairs.div(b, pairs.constant(b, kt.PI), inverse))
+    # Stirling's formula at a + SHIFT
+    top = two_sum(a, b.const(float(SHIFT)))
+    p = pairs.mul(b, pairs.add1(top, b.const(-0.5)), log_of(b, top))
+    p = pairs.add(pairs.add(p, pairs.neg(top)), pairs.constant(b, kt.HALF_LN_2PI))
+    w = pairs.inv(b, top)
+    rest = pairs.mul(b, _series(b, "stirling", pairs.mul(b, w, w), _terms(kts.STIRF_T, kts.STIRF_H)), w)
+    out = pairs.joined(pairs.add(f, pairs.neg(pairs.add(p, rest))))
+    at_zero = (b.abs(out) < 2.0**-30) & (a < 8.5)
+    return b.code.branch(at_zero, lambda: [_near_zero(b, -a)], lambda: [out])[0]
+
+
+def _near_zero(b: Lanes, x: Val) -> Val:
+    """log |gamma(x)| at the nearest of its zeros right of -8.5."""
+    edges = constants(b.code, "zero_edges", kts.LG_ZERO_EDGES)
+    last = len(kts.LG_ZERO_EDGES)
+
+    def more(i: Val) -> Val:
+        inside = b.select(i < last, i, last - 1)
+        return (i < last) & (loaded(b.code, edges, inside) <= x)
+
+    (k,) = b.code.repeat([b.int_const(0)], more, lambda i: [i + 1])
+    return _taylor(b, x, "lgamma", kts.LG_ZEROS, k)
+
+
+def _taylor(b: Lanes, x: Val, name: str, rows: Sequence[Sequence[float]], k: Val) -> Val:
+    """Two Taylor terms at the zero of a row: it in two parts, the slope in two, and half the curvature."""
+    zeros = constants(b.code, f"zeros.{name}", [part for row in rows for part in row])
+    high, low, slope, slope_low, bend = (loaded(b.code, zeros, k * 5 + j) for j in range(5))
+    d = two_sum(x - high, -low)
+    p = pairs.mul(b, d, (slope, slope_low))
+    return p[0] + (p[1] + d[0] * d[0] * bend)
+
+
+def digamma_left(b: Lanes, a: Val) -> Val:
+    """digamma(1 + a) + pi cot(pi a)."""
+    top = two_sum(a, b.const(float(SHIFT)))
+    w = pairs.inv(b, top)
+    z = pairs.mul(b, w, w)
+    y = pairs.add(log_of(b, top), pairs.scaled(w, -0.5))
+    y = pairs.add(y, pairs.neg(pairs.mul(b, _series(b, "psi", z, _terms(kts.PSIF_T, kts.PSIF_H)), z)))
+    y = _each_step(b, a, 1, y, lambda p, q: pairs.add(p, pairs.neg(pairs.inv(b, q))))
+    s, c = _sin_cos_pi(b, a)
+    out = pairs.joined(pairs.add(y, pairs.mul(b, pairs.constant(b, kt.PI), pairs.div(b, c, s))))
+    at_zero = (b.abs(out) < 2.0**-30) & (a < float(len(ts.DIGAMMA_ZEROS)))
+
+    def near() -> list[Val]:
+        return [_taylor(b, -a, "digamma", ts.DIGAMMA_ZEROS, b.to_int(b.floor(a)))]
+
+    return b.code.branch(at_zero, near, lambda: [out])[0]
