@@ -27,6 +27,8 @@ from tapecli.engines.native.library.pieces import Pieces
 
 Row = tuple[float, ...]
 '''
+#: Tables that pairs are made of, too.
+PAIRS = ("LGAMMA",)
 Function = Callable[[mp.mpf], mp.mpf]
 Piece = tuple[mp.mpf, mp.mpf, object]  # from, to, and the point that it is taken from
 
@@ -69,7 +71,7 @@ def slope_of(f: Function, piece: Piece) -> float:
 def pieces(name: str, f: Function, parts: Sequence[Piece], n: int, comment: str, slopes: Sequence[float]) -> None:
     """The table of `f` with `n` coefficients on each part."""
     rows: list[list[float]] = [[] for _ in range(n)]
-    points, heads, lows, tilts = [], [], [], []
+    points, heads, lows, tilts, more = [], [], [], [], []
     worst = mp.mpf(0)
     with mp.workdps(50):
         for k, part in enumerate(parts):
@@ -85,6 +87,7 @@ def pieces(name: str, f: Function, parts: Sequence[Piece], n: int, comment: str,
             heads.append(h)
             lows.append(lo)
             tilts.append(slope)
+            more.append(two_parts(found[0])[1])
             for row, c in zip(rows, found, strict=True):
                 row.append(float(c))
     size = float(mp.log(worst, 2))
@@ -107,7 +110,10 @@ def pieces(name: str, f: Function, parts: Sequence[Piece], n: int, comment: str,
         lines.append("        (")
         wrapped(lines, row, "            ")
         lines.append("        ),")
-    lines += ["    ),", ")"]
+    lines.append("    ),")
+    if name in PAIRS:
+        put("first_low", more)
+    lines.append(")")
     base.LINES.extend(["", *lines])
 
 

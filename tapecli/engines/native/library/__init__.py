@@ -11,7 +11,7 @@ from functools import partial
 
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
-from tapecli.engines.native.library import circular, errors, exponential, gamma, inverse, logarithm, roots, single
+from tapecli.engines.native.library import beta, circular, errors, exponential, gamma, inverse, logarithm, roots, single
 
 
 def _of_type(double: Callable[..., Val], own: Callable[..., Val] | None) -> Callable[..., Val]:
@@ -105,6 +105,10 @@ _NAMES = {
         "digamma",
         "trigamma",
         "gamma",
+    ),
+    beta: (
+        "lbeta",
+        "beta",
     ),
 }
 _DOUBLE: dict[str, Callable[..., Val]] = {name: getattr(m, name) for m, names in _NAMES.items() for name in names}

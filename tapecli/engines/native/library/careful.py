@@ -23,15 +23,15 @@ from tapecli.ops.kernels import tables_special as kts
 SHIFT = 30
 
 
-def mended(b: Lanes, hard: Val, f: Callable[[Lanes, Val], Val], a: Val, out: Val) -> Val:
-    """`out`, and `f(a)` where the mask holds."""
+def mended(b: Lanes, hard: Val, f: Callable[..., Val], args: Sequence[Val], out: Val) -> Val:
+    """`out`, and `f(*args)` where the mask holds."""
 
-    def one(v: Val, found: Val, needed: Val) -> list[Val]:
-        single = Lanes(v.code, "double", 1)
-        return v.code.branch(needed.ne(0.0), lambda: [f(single, v)], lambda: [found])
+    def one(found: Val, needed: Val, *single: Val) -> list[Val]:
+        scalars = Lanes(found.code, "double", 1)
+        return found.code.branch(needed.ne(0.0), lambda: [f(scalars, *single)], lambda: [found])
 
     def all_hard() -> list[Val]:
-        return b.code.each_lane(one, [a, out, b.truth(hard)], ["double"])
+        return b.code.each_lane(one, [out, b.truth(hard), *args], ["double"])
 
     return b.code.branch(b.code.any(hard), all_hard, lambda: [out])[0]
 
@@ -81,14 +81,49 @@ def _sin_cos_pi(b: Lanes, x: Val) -> tuple[Pair, Pair]:
     return turned(b, bits, s, _series(b, "cospi", u, _terms(kts.COSPIF_T, kts.COSPIF_H)))
 
 
-def _each_step(b: Lanes, a: Val, first: int, start: Pair, f: Callable[[Pair, Pair], Pair]) -> Pair:
+def _each_step(b: Lanes, a: Pair, first: int, start: Pair, f: Callable[[Pair, Pair], Pair]) -> Pair:
     """`f(total, a + k)` over k = first … SHIFT - 1, beginning with `start`."""
 
     def step(k: Val, h: Val, lo: Val) -> list[Val]:
-        return [k + 1.0, *f((h, lo), two_sum(a, k))]
+        return [k + 1.0, *f((h, lo), pairs.add1(a, k))]
 
     _, h, lo = b.code.repeat([b.const(float(first)), *start], lambda k, h, lo: k < float(SHIFT), step)
     return h, lo
+
+
+def _stirling(b: Lanes, x: Pair) -> Pair:
+    """log gamma(x) for x >= SHIFT."""
+    p = pairs.mul(b, pairs.add1(x, b.const(-0.5)), log_of(b, x))
+    p = pairs.add(pairs.add(p, pairs.neg(x)), pairs.constant(b, kt.HALF_LN_2PI))
+    w = pairs.inv(b, x)
+    rest = _series(b, "stirling", pairs.mul(b, w, w), _terms(kts.STIRF_T, kts.STIRF_H))
+    return pairs.add(p, pairs.mul(b, rest, w))
+
+
+def lbeta(b: Lanes, x: Val, y: Val) -> Val:
+    """log B(x, y) for 0 < x, y < 1e9, where that is near 0."""
+    s = two_sum(x, y)
+    zero = b.const(0.0)
+
+    def one(k: Val, h: Val, lo: Val) -> list[Val]:
+        first, second = k.eq(0), k.eq(1)
+        v = b.select(first, x, b.select(second, y, s[0])), b.select(first | second, 0.0, s[1])
+        rising = _each_step(b, v, 1, v, lambda p, q: pairs.mul(b, p, q))
+        g = pairs.add(_stirling(b, pairs.add1(v, b.const(float(SHIFT)))), pairs.neg(log_of(b, rising)))
+        return [k + 1, *pairs.add((h, lo), pairs.select(b, k.eq(2), pairs.neg(g), g))]
+
+    _, h, lo = b.code.repeat([b.int_const(0), zero, zero], lambda k, h, lo: k < 3, one)
+    close = (b.abs(x - 1.0) < 2.0**-26) & (b.abs(y - 1.0) < 2.0**-26)
+    return b.code.branch(close, lambda: [_lbeta_at_ones(b, x - 1.0, y - 1.0)], lambda: [h + lo])[0]
+
+
+def _lbeta_at_ones(b: Lanes, u: Val, v: Val) -> Val:
+    """log B(1 + u, 1 + v) = -log(1 + u + v) - zeta(2) u v + zeta(3) u v (u + v) + ..."""
+    w = two_sum(u, v)
+    bend = pairs.mul(b, two_prod(b, u, v), two_sum(b.const(1.6449340668482264), w[0] * -1.2020569031595942))
+    square = pairs.mul(b, w, w)
+    log = pairs.add(w, pairs.add(pairs.scaled(square, -0.5), (square[0] * w[0] * (1.0 / 3.0), b.const(0.0))))
+    return -pairs.joined(pairs.add(log, bend))
 
 
 def lgamma_left(b: Lanes, a: Val) -> Val:
@@ -96,16 +131,10 @@ def lgamma_left(b: Lanes, a: Val) -> Val:
     zero = b.const(0.0)
     s, _ = _sin_cos_pi(b, a)
     s = pairs.select(b, s[0] < 0.0, pairs.neg(s), s)
-    rising = _each_step(b, a, 1, (a, zero), lambda p, q: pairs.mul(b, p, q))
+    rising = _each_step(b, (a, zero), 1, (a, zero), lambda p, q: pairs.mul(b, p, q))
     inverse = pairs.mul(b, pairs.mul1(b, s, a), pairs.inv(b, rising))
     f = log_of(b, pairs.div(b, pairs.constant(b, kt.PI), inverse))
-    # Stirling's formula at a + SHIFT
-    top = two_sum(a, b.const(float(SHIFT)))
-    p = pairs.mul(b, pairs.add1(top, b.const(-0.5)), log_of(b, top))
-    p = pairs.add(pairs.add(p, pairs.neg(top)), pairs.constant(b, kt.HALF_LN_2PI))
-    w = pairs.inv(b, top)
-    rest = pairs.mul(b, _series(b, "stirling", pairs.mul(b, w, w), _terms(kts.STIRF_T, kts.STIRF_H)), w)
-    out = pairs.joined(pairs.add(f, pairs.neg(pairs.add(p, rest))))
+    out = pairs.joined(pairs.add(f, pairs.neg(_stirling(b, two_sum(a, b.const(float(SHIFT)))))))
     at_zero = (b.abs(out) < 2.0**-30) & (a < 8.5)
     return b.code.branch(at_zero, lambda: [_near_zero(b, -a)], lambda: [out])[0]
 
@@ -139,7 +168,7 @@ def digamma_left(b: Lanes, a: Val) -> Val:
     z = pairs.mul(b, w, w)
     y = pairs.add(log_of(b, top), pairs.scaled(w, -0.5))
     y = pairs.add(y, pairs.neg(pairs.mul(b, _series(b, "psi", z, _terms(kts.PSIF_T, kts.PSIF_H)), z)))
-    y = _each_step(b, a, 1, y, lambda p, q: pairs.add(p, pairs.neg(pairs.inv(b, q))))
+    y = _each_step(b, (a, b.const(0.0)), 1, y, lambda p, q: pairs.add(p, pairs.neg(pairs.inv(b, q))))
     s, c = _sin_cos_pi(b, a)
     out = pairs.joined(pairs.add(y, pairs.mul(b, pairs.constant(b, kt.PI), pairs.div(b, c, s))))
     at_zero = (b.abs(out) < 2.0**-30) & (a < float(len(ts.DIGAMMA_ZEROS)))

@@ -19,7 +19,7 @@ from tapecli.engines.native.library import tables_special as ts
 from tapecli.engines.native.library.exponential import MAGIC_BITS, exp_pair, ldexp
 from tapecli.engines.native.library.logarithm import WHOLE_BITS, log, log_pair
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
-from tapecli.engines.native.library.pieces import Pieces, lookup, octaves, piecewise
+from tapecli.engines.native.library.pieces import Pieces, lookup, octaves, piecewise, piecewise_pair
 from tapecli.engines.native.library.turns import sin_cos_pi
 from tapecli.ops.kernels import tables as kt
 
@@ -46,7 +46,7 @@ def log_parts(b: Lanes, x: Val) -> Pair:
     return h, e + low
 
 
-def _far(b: Lanes, x: Val) -> tuple[Val, ...]:
+def far_parts(b: Lanes, x: Val) -> tuple[Val, ...]:
     """The logarithm as a pair, and 1/x, where one of the lanes is outside of the polynomials."""
 
     def parts() -> list[Val]:
@@ -65,10 +65,11 @@ def _both(b: Lanes, near: Val, inner: Callable[[], Sequence[Val]], outer: Callab
     return pairs.select(b, near, (p[0], p[1]), (q[0], q[1]))
 
 
-def _pieces(b: Lanes, table: Pieces, x: Val, small: Val) -> Pair:
-    """The function of a table at x, or at x + 1 where x is small."""
+def _pieces(b: Lanes, table: Pieces, x: Val, small: Val, tail: Any = None) -> Pair:
+    """The function of a table at x, or at x + 1 where x is small; with more digits at x + tail."""
     up = b.select(small, 1.0, b.const(0.0))
-    return piecewise(b, table, x, octaves(b, (x + up) * 1.125, 0.5), up)
+    at = octaves(b, (x + up) * 1.125, 0.5)
+    return piecewise(b, table, x, at, up) if tail is None else piecewise_pair(b, table, (x, tail), at, up)
 
 
 def stirling(b: Lanes, x: Val, log: Pair, w: Val) -> Pair:
@@ -81,17 +82,26 @@ def stirling(b: Lanes, x: Val, log: Pair, w: Val) -> Pair:
     return fast_two_sum(s, (f + g) + (e + b.mad(a, log[1], rest)))
 
 
-def lgamma_pair(b: Lanes, x: Val) -> Pair:
-    """log gamma(x) for 1e-17 <= x <= 1e300."""
-    h, lo, w = b.once(_far, x)
+def lgamma_near(b: Lanes, x: Val, tail: Any = None) -> Pair:
+    """log gamma(x + tail) for normal numbers below 64/9, the tail one of x's rounding."""
+    h, lo, w = b.once(far_parts, x)
     small = x < LOW
+    if tail is not None:
+        lo = b.mad(tail, w, lo)
+    p, q = _pieces(b, ts.LGAMMA, x, small, tail)
+    s, e = two_sum(p, -b.select(small, h, 0.0))
+    return s, (e - b.select(small, lo, 0.0)) + q
 
-    def near() -> Pair:
-        p, q = _pieces(b, ts.LGAMMA, x, small)
-        s, e = two_sum(p, -b.select(small, h, 0.0))
-        return s, (e - b.select(small, lo, 0.0)) + q
 
-    return _both(b, x < HIGH, near, lambda: stirling(b, x, (h, lo), w))
+def lgamma_pair(b: Lanes, x: Val, tail: Any = None) -> Pair:
+    """log gamma(x + tail) for normal numbers x up to 1e300, the tail one of x's rounding."""
+    h, lo, w = b.once(far_parts, x)
+
+    def far() -> Pair:
+        p, q = stirling(b, x, (h, lo), w)
+        return p, q if tail is None else b.mad(tail, b.mad(w, -0.5, h), q)
+
+    return _both(b, x < HIGH, lambda: lgamma_near(b, x, tail), far)
 
 
 def lgamma(b: Lanes, x: Val) -> Val:
@@ -100,7 +110,7 @@ def lgamma(b: Lanes, x: Val) -> Val:
 
     def others() -> list[Val]:
         a = b.abs(x)
-        right = b.select(a < TINY, -log(b, a), b.select(x > 1e300, _lgamma_huge(b, x), y))
+        right = b.select(a < TINY, -log(b, a), b.select(x > 1e300, pairs.joined(_lgamma_huge(b, x)), y))
         left = b.code.branch(b.code.any(x <= -TINY), lambda: [_lgamma_left(b, x)], lambda: [right])[0]
         found = b.select(x <= -TINY, left, right)
         return [b.select(b.isnan(x), x, found)]
@@ -108,38 +118,53 @@ def lgamma(b: Lanes, x: Val) -> Val:
     return b.code.branch(b.code.any(~usual), others, lambda: [y])[0]
 
 
-def _lgamma_huge(b: Lanes, x: Val) -> Val:
-    """x (log x - 1)."""
+def _lgamma_huge(b: Lanes, x: Val) -> Pair:
+    """x (log x - 1) for 1e300 < x; infinite where that is."""
     v = b.select((x > 1e300) & (x < INF), x, 1e300)
     h, lo = log_parts(b, v)
     s, e = fast_two_sum(h, b.const(-1.0))
-    return b.select(x < INF, v * s + v * (e + lo), x)
+    y = v * s
+    return b.select(x < INF, y, x), b.select((x < INF) & (y < INF), v * (e + lo), 0.0)
 
 
-def _left(b: Lanes, x: Val) -> tuple[Val, Val]:
+def left(b: Lanes, x: Val) -> tuple[Val, Val]:
     """-x where that is between poles, else 1/4, where no zero is near; and where x is on a pole."""
     pole = b.floor(x).eq(x)
     inside = (x <= -TINY) & ~pole
     return b.select(inside, -x, 0.25), pole
 
 
-def _lgamma_left(b: Lanes, x: Val) -> Val:
-    """log(pi/(a |sin(pi a)|)) - log gamma(a), a = -x."""
-    a, pole = _left(b, x)
+def _lgamma_left_pair(b: Lanes, a: Val) -> Pair:
+    """log |gamma(-a)| = log(pi/(a |sin(pi a)|)) - log gamma(a) between poles."""
     s, _ = sin_cos_pi(b, a)
     s = pairs.select(b, s[0] < 0.0, pairs.neg(s), s)
-    log = log_pair(b, *pairs.mul1(b, s, a))
-    y = pairs.add(lgamma_pair(b, a), log)
-    y = pairs.add(pairs.constant(b, kt.LN_PI), pairs.neg(y))
-    out = pairs.joined(y)
+    y = pairs.add(lgamma_pair(b, a), log_pair(b, *pairs.mul1(b, s, a)))
+    return pairs.add(pairs.constant(b, kt.LN_PI), pairs.neg(y))
+
+
+def _lgamma_left(b: Lanes, x: Val) -> Val:
+    a, pole = left(b, x)
+    out = pairs.joined(_lgamma_left_pair(b, a))
     hard = (b.abs(out) < 0.125) & (a < 20.0)
-    out = careful.mended(b, hard, careful.lgamma_left, a, out)
-    return b.select(pole, INF, out)
+    return b.select(pole, INF, careful.mended(b, hard, careful.lgamma_left, [a], out))
+
+
+def signed_pair(b: Lanes, x: Val) -> tuple[Val, Pair]:
+    """The sign of gamma(x), and log |gamma(x)| as a pair, where x is not a pole; for what is rare."""
+    a, _ = left(b, x)
+    middle = (x >= TINY) & (x <= 1e300)
+    y = pairs.select(b, middle, lgamma_pair(b, b.select(middle, x, 1.0)), _lgamma_huge(b, x))
+    size = b.abs(x)
+    close = size < TINY
+    y = pairs.select(b, close, pairs.neg(log_pair(b, b.select(close, size, 1.0))), y)
+    y = pairs.select(b, x <= -TINY, _lgamma_left_pair(b, a), y)
+    half = 0.5 * b.floor(x)
+    return b.select((x < 0.0) & b.floor(half).ne(half), -1.0, b.const(1.0)), y
 
 
 def digamma_1p(b: Lanes, x: Val) -> Pair:
     """digamma(x) for x >= 4/9, digamma(x + 1) below."""
-    h, lo, w = b.once(_far, x)
+    h, lo, w = b.once(far_parts, x)
 
     def far() -> Pair:
         z = w * w
@@ -155,7 +180,7 @@ def _inverse(b: Lanes, x: Val, w: Val) -> Val:
 
 def digamma(b: Lanes, x: Val) -> Val:
     h, lo = b.once(digamma_1p, x)
-    _, _, w = b.once(_far, x)
+    _, _, w = b.once(far_parts, x)
     small = x < LOW
 
     def below() -> list[Val]:
@@ -175,20 +200,20 @@ def digamma(b: Lanes, x: Val) -> Val:
 
 def _digamma_left(b: Lanes, x: Val) -> Val:
     """digamma(1 + a) + pi cot(pi a), a = -x."""
-    a, pole = _left(b, x)
+    a, pole = left(b, x)
     s, c = sin_cos_pi(b, a)
     y = digamma_1p(b, a)
     w = 1.0 / a
     beyond = a >= LOW
     y = pairs.add(y, (b.select(beyond, w, 0.0), b.select(beyond, _inverse(b, a, w), 0.0)))
     out = pairs.joined(pairs.add(y, pairs.mul(b, pairs.constant(b, kt.PI), pairs.div(b, c, s))))
-    out = careful.mended(b, (b.abs(out) < 0.125) & (a < 1e15), careful.digamma_left, a, out)
+    out = careful.mended(b, (b.abs(out) < 0.125) & (a < 1e15), careful.digamma_left, [a], out)
     return b.select(pole, NAN, out)
 
 
 def trigamma_1p(b: Lanes, x: Val) -> Pair:
     """trigamma(x) for x >= 4/9, trigamma(x + 1) below."""
-    _, _, w = b.once(_far, x)
+    _, _, w = b.once(far_parts, x)
 
     def far() -> Pair:
         z = w * w
@@ -204,7 +229,7 @@ def _square_of_inverse(b: Lanes, x: Val, w: Val) -> Pair:
 
 def trigamma(b: Lanes, x: Val) -> Val:
     h, lo = b.once(trigamma_1p, x)
-    _, _, w = b.once(_far, x)
+    _, _, w = b.once(far_parts, x)
     small = x < LOW
 
     def below() -> list[Val]:
@@ -231,7 +256,7 @@ def trigamma(b: Lanes, x: Val) -> Val:
 
 def _trigamma_left(b: Lanes, x: Val) -> Val:
     """pi^2/sin(pi a)^2 - trigamma(1 + a), a = -x."""
-    a, pole = _left(b, x)
+    a, pole = left(b, x)
     s, _ = sin_cos_pi(b, a)
     q = pairs.div(b, pairs.constant(b, kt.PI), s)
     y = trigamma_1p(b, a)
@@ -264,7 +289,7 @@ def _scaled_gamma(b: Lanes, x: Val) -> tuple[Val, Val]:
 
 def _gamma_left(b: Lanes, x: Val) -> list[Val]:
     """-pi/(a sin(pi a) gamma(a)), a = -x."""
-    a, pole = _left(b, x)
+    a, pole = left(b, x)
     s, _ = sin_cos_pi(b, a)
     a = b.select(a > 190.0, 190.0, a)
     q = pairs.div(b, pairs.constant(b, kt.PI), pairs.mul1(b, s, a))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from tapecli.engines.native.host import host
 from tapecli.engines.native.ir import Code, Val
 from tapecli.engines.native.lanes import Lanes
-from tapecli.engines.native.library.pairs import Pair
+from tapecli.engines.native.library.pairs import Pair, two_prod, two_sum
 
 #: How many intervals there are: as many as two registers of AVX-512 hold.
 COUNT = 16
@@ -27,6 +27,8 @@ class Pieces(NamedTuple):
     lows: tuple[float, ...]
     slopes: tuple[float, ...]
     rows: tuple[tuple[float, ...], ...]
+    #: what the first of the rows lacks, for pairs
+    first_low: tuple[float, ...] = ()
 
 
 def permutes(code: Code) -> bool:
@@ -100,6 +102,24 @@ def piecewise(b: Lanes, table: Pieces, x: Val, index: Val, up: Any = None) -> Pa
     low = b.mad(u, b.poly(u, rows), low)
     head = pick("heads", table.heads)
     return (b.mad(u, pick("slopes", table.slopes), head) if table.slopes else head), low
+
+
+def piecewise_pair(b: Lanes, table: Pieces, x: Pair, index: Val, up: Val) -> Pair:
+    """The same at a pair and to about 2^-60: the first two terms are taken exactly."""
+
+    def pick(label: str, row: Sequence[float]) -> Val:
+        return lookup(b, f"{table.name}.{label}", row, index)
+
+    u, e = two_sum(x[0], up - pick("points", table.points))
+    rows: Any = [pick(str(k), row) for k, row in enumerate(table.rows)]
+    slope = pick("slopes", table.slopes)
+    head, f = two_sum(pick("heads", table.heads), u * slope)
+    p, g = two_prod(b, u, rows[0])
+    head, h = two_sum(head, p)
+    low = b.mad(u, pick("first_low", table.first_low), pick("lows", table.lows)) + ((f + g) + h)
+    low = b.mad(u * u, b.poly(u, rows[1:]), low)
+    steep = slope + b.mad(u + u, rows[1], rows[0])  # the derivative by its first terms
+    return head, b.mad(e + x[1], steep, low)
 
 
 def octaves(b: Lanes, x: Val, first: float) -> Val:
