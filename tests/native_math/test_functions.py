@@ -122,6 +122,8 @@ def test_functions_agree_with_the_kernels(name: str, dtype: str) -> None:
     args = [np.where(np.isfinite(a), a, 1.0).astype(dtype) for a in args]
     if name in ("logaddexp", "logaddexp_share", "logaddexp_d2"):
         args = [np.clip(a, -1e4, 1e4) for a in args]
+    if name in ("digamma_diff", "trigamma_diff", "beta_dx"):  # left of 0 they are plain differences
+        args = [np.abs(a) for a in args]
     if name in ("lbeta", "beta"):  # left of 0 both rest on the rounded sum, which says little about great arguments
         far = np.maximum(*np.abs(args)) > 1e3
         args = [np.where(far, np.abs(a), a).astype(dtype) for a in args]

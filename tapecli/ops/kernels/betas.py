@@ -211,7 +211,7 @@ def _psi_diff(a: Real, b: Real) -> Real:
     u, v = 1.0 / up, 1.0 / s
     _, f = _divided(_PSI, u * u, v * v)
     out = np.log1p(b / up) + d * (0.5 + f * (u + v))
-    low = sum(b / (a + k) / (a + b + k) for k in (2.0, 1.0, 0.0))
+    low = sum(b / (a + b + k) / (a + k) for k in (2.0, 1.0, 0.0))
     return -pick(a < 3.0, out + low, out)
 
 
@@ -223,7 +223,7 @@ def _psi1_diff(a: Real, b: Real) -> Real:
     low: Real = 0.0
     for k in (2.0, 1.0, 0.0):
         x, y = a + k, a + b + k
-        low = low + b / x / y * (1.0 / x + 1.0 / y)
+        low = low + b / y / x * (1.0 / x + 1.0 / y)
     return pick(a < 3.0, out + low, out)
 
 

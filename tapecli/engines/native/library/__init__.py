@@ -11,7 +11,18 @@ from functools import partial
 
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
-from tapecli.engines.native.library import beta, circular, errors, exponential, gamma, inverse, logarithm, roots, single
+from tapecli.engines.native.library import (
+    beta,
+    circular,
+    differences,
+    errors,
+    exponential,
+    gamma,
+    inverse,
+    logarithm,
+    roots,
+    single,
+)
 
 
 def _of_type(double: Callable[..., Val], own: Callable[..., Val] | None) -> Callable[..., Val]:
@@ -109,6 +120,11 @@ _NAMES = {
     beta: (
         "lbeta",
         "beta",
+    ),
+    differences: (
+        "digamma_diff",
+        "trigamma_diff",
+        "beta_dx",
     ),
 }
 _DOUBLE: dict[str, Callable[..., Val]] = {name: getattr(m, name) for m, names in _NAMES.items() for name in names}
