@@ -42,14 +42,14 @@ AVX2 = Kind("haswell", "", 32, True, "nounwind")
 class _Module:
     """What `Code` asks a module for."""
 
-    def __init__(self, fused: bool, permutes: bool) -> None:
-        self.fused = fused
-        self.permutes = permutes
+    def __init__(self, kind: Kind) -> None:
+        self.fused = kind.fused
+        self.avx512 = kind.bytes == 64
 
 
 def text_of(rules: dict[str, Rule], arity: dict[str, int], scalar: str, lanes: int, kind: Kind) -> str:
     """A module with a function `name(out, x, ..., n)` for each rule, over n entries, n a multiple of `lanes`."""
-    module = _Module(kind.fused, kind.bytes == 64)
+    module = _Module(kind)
     size = FLOATS[scalar][0] // 8
     functions, declared = [], set()
     for name, rule in rules.items():

@@ -9,7 +9,7 @@ from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
 from tapecli.engines.native.library import tables_special as ts
-from tapecli.engines.native.library.exponential import MAGIC, ldexp, nearest
+from tapecli.engines.native.library.exponential import MAGIC, nearest, power_of_two
 from tapecli.engines.native.library.pieces import octaves, piecewise
 
 
@@ -36,11 +36,12 @@ def erfc(b: Lanes, x: Val) -> Val:
     y = head + b.mad(head, r, b.mad(head, q, b.mad(low, p, low)))
     usual = a <= 26.0
 
-    def scaled() -> list[Val]:
+    def plain() -> list[Val]:
         return [b.from_bits(b.to_bits(y) + (bits << 52))]
 
     def subnormal() -> list[Val]:
-        return [ldexp(b, y, bits)]
+        # 2^k in two factors, the first of which stays normal
+        return [(y * power_of_two(b, bits, 500)) * 2.0**-500]
 
-    (right,) = b.code.branch(b.code.any(~usual), subnormal, scaled)
+    (right,) = b.code.branch(b.code.any(~usual), subnormal, plain)
     return b.select(x < 0.0, 2.0 - right, right)

@@ -16,8 +16,8 @@ from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import careful, pairs
 from tapecli.engines.native.library import tables as t
 from tapecli.engines.native.library import tables_special as ts
-from tapecli.engines.native.library.exponential import MAGIC_BITS, exp_pair, ldexp
-from tapecli.engines.native.library.logarithm import WHOLE_BITS, log, log_pair
+from tapecli.engines.native.library.exponential import exp_pair, ldexp
+from tapecli.engines.native.library.logarithm import log, log_pair
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
 from tapecli.engines.native.library.pieces import Pieces, lookup, octaves, piecewise, piecewise_pair
 from tapecli.engines.native.library.turns import sin_cos_pi
@@ -26,15 +26,16 @@ from tapecli.ops.kernels import tables as kt
 INF, NAN = math.inf, math.nan
 #: Where the polynomials begin and end, and below which |x| a pole is all that counts.
 LOW, HIGH, TINY = 4.0 / 9.0, 64.0 / 9.0, 1e-17
-ONE_BITS = 1023 << 52
+#: The bits of 1 and of 2^52.
+ONE, WHOLE = 1023 << 52, 0x4330000000000000
 
 
 def log_parts(b: Lanes, x: Val) -> Pair:
     """log(x), x a normal number that is not near 1, with an absolute error of about 2^-63: log c + log(x/c) for a
     number c near x whose logarithm is looked up (as in P. T. P. Tang, ACM Trans. Math. Software 16, 1990)."""
     i = b.to_bits(x)
-    k = b.from_bits((i >> 52) | WHOLE_BITS) - (2.0**52 + 1023.0)
-    m = b.from_bits((i & ((1 << 52) - 1)) | ONE_BITS)
+    k = b.from_bits((i >> 52) | WHOLE) - (2.0**52 + 1023.0)
+    m = b.from_bits((i & ((1 << 52) - 1)) | ONE)
     at = i >> 48
     p, e = two_prod(b, m, lookup(b, "log_inverse", ts.LOG_INVERSE, at))
     r = p - 1.0
@@ -275,13 +276,11 @@ def _scaled_gamma(b: Lanes, x: Val) -> tuple[Val, Val]:
     usual = x >= TINY
 
     def others() -> list[Val]:
-        near = b.abs(x) < TINY
-        right = b.select(near, 1.0 / x, y)
-        scale = b.select(near, b.int_const(MAGIC_BITS), bits)
-        left = b.code.branch(b.code.any(x <= -TINY), lambda: _gamma_left(b, x), lambda: [right, scale])
+        right = b.select(b.abs(x) < TINY, 1.0 / x, y)  # k is 0 there, that of gamma(1)
+        left = b.code.branch(b.code.any(x <= -TINY), lambda: _gamma_left(b, x), lambda: [right, bits])
         below = x <= -TINY
         found = b.select(below, left[0], right)
-        return [b.select(b.isnan(x), x, found), b.select(below, left[1], scale)]
+        return [b.select(b.isnan(x), x, found), b.select(below, left[1], bits)]
 
     found, scale = b.code.branch(b.code.any(~usual), others, lambda: [y, bits])
     return found, scale

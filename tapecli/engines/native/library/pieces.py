@@ -33,7 +33,7 @@ class Pieces(NamedTuple):
 
 def permutes(code: Code) -> bool:
     """Whether an instruction picks entries out of two registers of 8 doubles."""
-    known = getattr(code.module, "permutes", None)
+    known = getattr(code.module, "avx512", None)
     if known is not None:
         return bool(known)
     machine = host()
