@@ -9,6 +9,7 @@ import numpy as np
 
 from tapecli.core import Array, Op, elementwise
 from tapecli.ops.late import late, wide
+from tapecli.ops.lowering import Sometimes
 
 R = "real"
 NO_POLE = "real; not 0, -1, -2, …"
@@ -149,7 +150,7 @@ polygamma: Op = elementwise(
     kernel=lambda x, n: _polygamma(n, x),
     complex=None,
     vjps=(lambda g, out, x, n: g * polygamma(x, n=n + 1),),
-    native=None,
+    native=Sometimes(lambda b, x, n: b.polygamma_2(x) if n == 2 else b.polygamma_3(x), lambda n: n in (2, 3)),
     domain=NO_POLE,
     points=(*_GAMMAS, (1e10,)),
     doc="the n-th derivative of digamma",

@@ -152,6 +152,8 @@ def gammas() -> None:
         ("LGAMMA", mp.loggamma, {4: mp.mpf(1), 8: mp.mpf(2)}, 14, "log gamma(x)"),
         ("DIGAMMA", lambda x: mp.psi(0, x), {6: root}, 14, "digamma(x)"),
         ("TRIGAMMA", lambda x: mp.psi(1, x), {}, 14, "trigamma(x)"),
+        ("POLYGAMMA2", lambda x: -mp.psi(2, x), {}, 15, "-polygamma(2, x)"),
+        ("POLYGAMMA3", lambda x: mp.psi(3, x), {}, 16, "polygamma(3, x)"),
     ]
     for name, f, own, n, comment in functions:
         points = [own.get(k, c) for k, c in enumerate(middle)]
@@ -197,6 +199,23 @@ def gammas() -> None:
         )
 
 
+def asymptotics() -> None:
+    """The series of polygamma without its first two terms."""
+    top = (mp.mpf(9) / 64) ** 2 * mp.mpf("1.001")
+    for n, terms, limit in ((2, 9, mp.mpf(1) / 2), (3, 10, mp.mpf(2))):
+
+        def rest(w: mp.mpf, n: int = n, limit: mp.mpf = limit) -> mp.mpf:
+            if w < mp.mpf(10) ** -30:
+                return limit
+            x = 1 / mp.sqrt(w)
+            first = mp.factorial(n - 1) / x**n + mp.factorial(n) / (2 * x ** (n + 1))
+            return (abs(mp.psi(n, x)) - first) * x ** (n + 2)
+
+        comment = f"x^{n + 2} times the rest of |polygamma({n}, x)| in powers of 1/x^2, x >= 64/9"
+        with mp.workdps(60):
+            base.fit(f"PSI{n}", rest, mp.mpf(10) ** -9, top, terms, comment, lambda w: mp.mpf(1))
+
+
 def zeros() -> None:
     rows = []
     for k in range(10):
@@ -230,6 +249,7 @@ def main() -> None:
     base.LINES.clear()
     errors()
     gammas()
+    asymptotics()
     zeros()
     logarithm()
     OUT.write_text(HEAD + "\n".join(base.LINES) + "\n", encoding="utf-8")

@@ -20,6 +20,7 @@ from tapecli.engines.native.library import (
     gamma,
     inverse,
     logarithm,
+    polygamma,
     roots,
     single,
 )
@@ -132,6 +133,8 @@ _DOUBLE["power_log_1"] = partial(logarithm.power_log, k=1)
 _DOUBLE["power_log_2"] = partial(logarithm.power_log, k=2)
 _DOUBLE["gamma_d_1"] = partial(gamma.gamma_d, n=1)
 _DOUBLE["gamma_d_2"] = partial(gamma.gamma_d, n=2)
+_DOUBLE["polygamma_2"] = partial(polygamma.polygamma, n=2)
+_DOUBLE["polygamma_3"] = partial(polygamma.polygamma, n=3)
 _SINGLE: dict[str, Callable[..., Val]] = {
     f.__name__: f for f in (single.exp, single.log, single.sin, single.cos, single.tanh, single.sigmoid)
 }

@@ -58,7 +58,7 @@ def far_parts(b: Lanes, x: Val) -> tuple[Val, ...]:
     return tuple(b.code.branch(b.code.any(~inside), parts, lambda: [zero, zero, zero]))
 
 
-def _both(b: Lanes, near: Val, inner: Callable[[], Sequence[Val]], outer: Callable[[], Sequence[Val]]) -> Pair:
+def either(b: Lanes, near: Val, inner: Callable[[], Sequence[Val]], outer: Callable[[], Sequence[Val]]) -> Pair:
     """`inner()` where the mask is true, else `outer()`; what no lane needs is not computed."""
     zero = b.const(0.0)
     p = b.code.branch(b.code.any(near), inner, lambda: [zero, zero])
@@ -66,7 +66,7 @@ def _both(b: Lanes, near: Val, inner: Callable[[], Sequence[Val]], outer: Callab
     return pairs.select(b, near, (p[0], p[1]), (q[0], q[1]))
 
 
-def _pieces(b: Lanes, table: Pieces, x: Val, small: Val, tail: Any = None) -> Pair:
+def pieces_at(b: Lanes, table: Pieces, x: Val, small: Val, tail: Any = None) -> Pair:
     """The function of a table at x, or at x + 1 where x is small; with more digits at x + tail."""
     up = b.select(small, 1.0, b.const(0.0))
     at = octaves(b, (x + up) * 1.125, 0.5)
@@ -89,7 +89,7 @@ def lgamma_near(b: Lanes, x: Val, tail: Any = None) -> Pair:
     small = x < LOW
     if tail is not None:
         lo = b.mad(tail, w, lo)
-    p, q = _pieces(b, ts.LGAMMA, x, small, tail)
+    p, q = pieces_at(b, ts.LGAMMA, x, small, tail)
     s, e = two_sum(p, -b.select(small, h, 0.0))
     return s, (e - b.select(small, lo, 0.0)) + q
 
@@ -102,7 +102,7 @@ def lgamma_pair(b: Lanes, x: Val, tail: Any = None) -> Pair:
         p, q = stirling(b, x, (h, lo), w)
         return p, q if tail is None else b.mad(tail, b.mad(w, -0.5, h), q)
 
-    return _both(b, x < HIGH, lambda: lgamma_near(b, x, tail), far)
+    return either(b, x < HIGH, lambda: lgamma_near(b, x, tail), far)
 
 
 def lgamma(b: Lanes, x: Val) -> Val:
@@ -171,10 +171,10 @@ def digamma_1p(b: Lanes, x: Val) -> Pair:
         z = w * w
         return h, b.mad(-z, b.poly(z, ts.PSI), b.mad(w, -0.5, lo))
 
-    return _both(b, x < HIGH, lambda: _pieces(b, ts.DIGAMMA, x, x < LOW), far)
+    return either(b, x < HIGH, lambda: pieces_at(b, ts.DIGAMMA, x, x < LOW), far)
 
 
-def _inverse(b: Lanes, x: Val, w: Val) -> Val:
+def inverse_rest(b: Lanes, x: Val, w: Val) -> Val:
     """What w = 1/x lacks."""
     return less_product(b, b.const(1.0), w, x) * w
 
@@ -186,7 +186,7 @@ def digamma(b: Lanes, x: Val) -> Val:
 
     def below() -> list[Val]:
         s, e = two_sum(h, -b.select(small, w, 0.0))
-        return [s + (e + (lo - b.select(small, _inverse(b, x, w), 0.0)))]
+        return [s + (e + (lo - b.select(small, inverse_rest(b, x, w), 0.0)))]
 
     y = b.code.branch(b.code.any(small), below, lambda: [h + lo])[0]
     usual = (x >= TINY) & (x < INF)
@@ -206,7 +206,7 @@ def _digamma_left(b: Lanes, x: Val) -> Val:
     y = digamma_1p(b, a)
     w = 1.0 / a
     beyond = a >= LOW
-    y = pairs.add(y, (b.select(beyond, w, 0.0), b.select(beyond, _inverse(b, a, w), 0.0)))
+    y = pairs.add(y, (b.select(beyond, w, 0.0), b.select(beyond, inverse_rest(b, a, w), 0.0)))
     out = pairs.joined(pairs.add(y, pairs.mul(b, pairs.constant(b, kt.PI), pairs.div(b, c, s))))
     out = careful.mended(b, (b.abs(out) < 0.125) & (a < 1e15), careful.digamma_left, [a], out)
     return b.select(pole, NAN, out)
@@ -218,14 +218,14 @@ def trigamma_1p(b: Lanes, x: Val) -> Pair:
 
     def far() -> Pair:
         z = w * w
-        return w, b.mad(z, b.mad(w, b.poly(z, ts.PSI1), 0.5), _inverse(b, x, w))
+        return w, b.mad(z, b.mad(w, b.poly(z, ts.PSI1), 0.5), inverse_rest(b, x, w))
 
-    return _both(b, x < HIGH, lambda: _pieces(b, ts.TRIGAMMA, x, x < LOW), far)
+    return either(b, x < HIGH, lambda: pieces_at(b, ts.TRIGAMMA, x, x < LOW), far)
 
 
-def _square_of_inverse(b: Lanes, x: Val, w: Val) -> Pair:
+def _square_ofinverse_rest(b: Lanes, x: Val, w: Val) -> Pair:
     p, e = two_prod(b, w, w)
-    return p, b.mad(w + w, _inverse(b, x, w), e)
+    return p, b.mad(w + w, inverse_rest(b, x, w), e)
 
 
 def trigamma(b: Lanes, x: Val) -> Val:
@@ -234,7 +234,7 @@ def trigamma(b: Lanes, x: Val) -> Val:
     small = x < LOW
 
     def below() -> list[Val]:
-        p, e = _square_of_inverse(b, x, b.select(small, w, 0.0))
+        p, e = _square_ofinverse_rest(b, x, b.select(small, w, 0.0))
         s, f = two_sum(h, p)
         return [s + (f + (e + lo))]
 
@@ -245,7 +245,7 @@ def trigamma(b: Lanes, x: Val) -> Val:
         a = b.abs(x)
         tiny = a < TINY
         v = b.select(tiny, a, 1.0) * 2.0**400
-        p, e = _square_of_inverse(b, v, 1.0 / v)
+        p, e = _square_ofinverse_rest(b, v, 1.0 / v)
         near = p * 2.0**800
         near = b.select(near < INF, (p + e) * 2.0**800, INF)
         right = b.select(tiny, near, b.select(x >= 1e17, 1.0 / x, y))
@@ -262,7 +262,7 @@ def _trigamma_left(b: Lanes, x: Val) -> Val:
     q = pairs.div(b, pairs.constant(b, kt.PI), s)
     y = trigamma_1p(b, a)
     beyond = a >= LOW
-    p, e = _square_of_inverse(b, a, 1.0 / a)
+    p, e = _square_ofinverse_rest(b, a, 1.0 / a)
     y = pairs.add(y, (b.select(beyond, -p, 0.0), b.select(beyond, -e, 0.0)))
     out = pairs.joined(pairs.add(pairs.mul(b, q, q), pairs.neg(y)))
     return b.select(pole, b.select(x > -INF, INF, b.const(NAN)), out)
