@@ -22,6 +22,7 @@ from tapecli.engines.native.library import (
     logarithm,
     polygamma,
     roots,
+    sincs,
     single,
 )
 
@@ -133,6 +134,7 @@ _DOUBLE["power_log_1"] = partial(logarithm.power_log, k=1)
 _DOUBLE["power_log_2"] = partial(logarithm.power_log, k=2)
 _DOUBLE["gamma_d_1"] = partial(gamma.gamma_d, n=1)
 _DOUBLE["gamma_d_2"] = partial(gamma.gamma_d, n=2)
+_DOUBLE |= {f"sinc_d_{n}": partial(sincs.sinc_d, n=n) for n in sincs.SERIES}
 _DOUBLE["polygamma_2"] = partial(polygamma.polygamma, n=2)
 _DOUBLE["polygamma_3"] = partial(polygamma.polygamma, n=3)
 _SINGLE: dict[str, Callable[..., Val]] = {
