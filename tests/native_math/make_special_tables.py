@@ -56,6 +56,75 @@ def coefficients(f: Function, piece: Piece, n: int, slope: float) -> tuple[list[
     return base.remez(rest, weight, low - c, high - c, n)
 
 
+def scaled_derivatives() -> None:
+    """The first two derivatives of exp(x^2) erfc(x), the first with its sign turned."""
+    edges = [mp.ldexp(4 + j, e - 2) - 2 for e in range(1, 5) for j in range(4)] + [mp.mpf(30)]
+    parts: list[Piece] = [(a, b, (a + b) / 2) for a, b in pairwise(edges)]
+
+    def first(x: mp.mpf) -> mp.mpf:
+        with mp.extradps(20):
+            return 2 / mp.sqrt(mp.pi) - 2 * x * mp.exp(x * x) * mp.erfc(x)
+
+    def second(x: mp.mpf) -> mp.mpf:
+        with mp.extradps(20):
+            return 2 * mp.exp(x * x) * mp.erfc(x) - 2 * x * first(x)
+
+    pieces("ERFCX1", first, parts, 15, "minus the derivative of exp(x^2) erfc(x), on the same pieces", [0.0] * 16)
+    pieces("ERFCX2", second, parts, 16, "its second derivative, likewise", [0.0] * 16)
+
+
+def inverses() -> None:
+    base.emit("PER_ROOT_PI", base.pair(1 / mp.sqrt(mp.pi)), "1/sqrt(pi)")
+    top = mp.mpf(1) / 4
+
+    def central(z: mp.mpf) -> mp.mpf:
+        x = mp.sqrt(z)
+        return mp.erfinv(x) / x - 1
+
+    base.fit(
+        "ERFINV",
+        base.at_zero(central, mp.sqrt(mp.pi) / 2 - 1),
+        mp.mpf(10) ** -9,
+        top,
+        15,
+        "erfinv(x)/x - 1 in powers of x^2, |x| <= 1/2",
+        lambda z: mp.mpf(1),
+    )
+
+    def tail(s: mp.mpf) -> mp.mpf:
+        """The y with -log erfc(y) = s^2, by Newton's method."""
+        y = s if s > 2 else mp.mpf(s) - mp.mpf("0.4")
+        for _ in range(12):
+            step = (mp.log(mp.erfc(y)) + s * s) * mp.sqrt(mp.pi) / 2 * mp.erfc(y) * mp.exp(y * y)
+            y += step
+            if abs(step) < mp.mpf(10) ** -30:
+                break
+        return y
+
+    edges = [mp.ldexp(4 + j, e - 2) - mp.mpf("1.25") for e in range(1, 5) for j in range(4)] + [mp.mpf("30.75")]
+    edges[0] = mp.mpf("0.82")
+    parts: list[Piece] = [(a, min(b, mp.mpf("27.5")), (a + b) / 2) for a, b in pairwise(edges)]
+    parts[-1] = (parts[-1][0], parts[-1][1], mp.mpf(27))
+    pieces("ERFC_START", tail, parts, 7, "y for s = sqrt(-log(erfc(y))), to begin with", [0.0] * 16)
+
+
+def lambert() -> None:
+    def near(q: mp.mpf) -> mp.mpf:
+        with mp.extradps(40):
+            return (mp.lambertw((q * q / 2 - 1) / mp.e).real + 1 - q) / q**2
+
+    base.fit(
+        "LAMBERT",
+        base.at_zero(near, -mp.mpf(1) / 3),
+        mp.mpf(10) ** -9,
+        mp.mpf("0.96"),
+        19,
+        "(W(x) + 1 - q)/q^2 in powers of q = sqrt(2 (e x + 1))",
+        lambda q: q**2 / (mp.mpf("1.2") - q),
+    )
+    base.emit("EULER", base.pair(mp.e), "e")
+
+
 def slope_of(f: Function, piece: Piece) -> float:
     """A power of two next to the derivative whose product with u keeps `head + slope u` exact; 0 where the function
     hardly changes on its piece."""
@@ -248,6 +317,9 @@ def logarithm() -> None:
 def main() -> None:
     base.LINES.clear()
     errors()
+    scaled_derivatives()
+    inverses()
+    lambert()
     gammas()
     asymptotics()
     zeros()

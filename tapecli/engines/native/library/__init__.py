@@ -15,10 +15,12 @@ from tapecli.engines.native.library import (
     beta,
     circular,
     differences,
+    error_inverses,
     errors,
     exponential,
     gamma,
     inverse,
+    lambert,
     logarithm,
     polygamma,
     roots,
@@ -112,7 +114,13 @@ _NAMES = {
     errors: (
         "erf",
         "erfc",
+        "erfcx",
     ),
+    error_inverses: (
+        "erfinv",
+        "erfcinv",
+    ),
+    lambert: ("lambertw",),
     gamma: (
         "lgamma",
         "digamma",
@@ -134,6 +142,7 @@ _DOUBLE["power_log_1"] = partial(logarithm.power_log, k=1)
 _DOUBLE["power_log_2"] = partial(logarithm.power_log, k=2)
 _DOUBLE["gamma_d_1"] = partial(gamma.gamma_d, n=1)
 _DOUBLE["gamma_d_2"] = partial(gamma.gamma_d, n=2)
+_DOUBLE |= {f"erfcx_d_{n}": partial(errors.erfcx_d, n=n) for n in (1, 2)}
 _DOUBLE |= {f"sinc_d_{n}": partial(sincs.sinc_d, n=n) for n in sincs.SERIES}
 _DOUBLE["polygamma_2"] = partial(polygamma.polygamma, n=2)
 _DOUBLE["polygamma_3"] = partial(polygamma.polygamma, n=3)
