@@ -1,4 +1,4 @@
-"""Makes tables_special.py in tapecli/engines/native/library: functions piece by piece, by mpmath.
+"""Makes tables_errors.py and tables_gammas.py in tapecli/engines/native/library: functions piece by piece, by mpmath.
 
 Run from the top of the project: python tests/native_math/make_special_tables.py. On each of 16 intervals a function is
 `head + slope u + (low + u P(u))`, u the distance from a point of the interval, P a minimax polynomial. `head + low` is
@@ -17,7 +17,7 @@ from pathlib import Path
 import make_tables as base
 import mpmath as mp
 
-OUT = Path(__file__).parents[2] / "tapecli" / "engines" / "native" / "library" / "tables_special.py"
+OUT = Path(__file__).parents[2] / "tapecli" / "engines" / "native" / "library"
 HEAD = '''"""Functions piece by piece, written by tests/native_math/make_special_tables.py: do not edit by hand."""
 
 from __future__ import annotations
@@ -314,17 +314,16 @@ def logarithm() -> None:
     )
 
 
-def main() -> None:
+def write(name: str, *makers: Callable[[], None]) -> None:
     base.LINES.clear()
-    errors()
-    scaled_derivatives()
-    inverses()
-    lambert()
-    gammas()
-    asymptotics()
-    zeros()
-    logarithm()
-    OUT.write_text(HEAD + "\n".join(base.LINES) + "\n", encoding="utf-8")
+    for make in makers:
+        make()
+    (OUT / name).write_text(HEAD + "\n".join(base.LINES) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    write("tables_errors.py", errors, scaled_derivatives, inverses, lambert)
+    write("tables_gammas.py", gammas, asymptotics, zeros, logarithm)
 
 
 if __name__ == "__main__":

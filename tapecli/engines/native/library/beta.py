@@ -12,7 +12,7 @@ import math
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import careful, pairs
-from tapecli.engines.native.library import tables_special as ts
+from tapecli.engines.native.library import tables_gammas as ts
 from tapecli.engines.native.library.exponential import exp_pair, ldexp
 from tapecli.engines.native.library.gamma import HIGH, far_parts, lgamma_near, lgamma_pair, signed_pair
 from tapecli.engines.native.library.logarithm import log, log1p, log1p_pair, log_pair

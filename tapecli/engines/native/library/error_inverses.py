@@ -8,7 +8,7 @@ import math
 
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
-from tapecli.engines.native.library import tables_special as ts
+from tapecli.engines.native.library import tables_errors as ts
 from tapecli.engines.native.library.errors import ROOT_PI, erfc_parts
 from tapecli.engines.native.library.exponential import power_of_two
 from tapecli.engines.native.library.logarithm import log

@@ -10,7 +10,7 @@ from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
-from tapecli.engines.native.library import tables_special as ts
+from tapecli.engines.native.library import tables_errors as ts
 from tapecli.engines.native.library.exponential import MAGIC, exp_pair, ldexp, nearest, power_of_two
 from tapecli.engines.native.library.pairs import Pair, less_product
 from tapecli.engines.native.library.pieces import Pieces, octaves, piecewise

@@ -15,7 +15,7 @@ from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import careful, pairs
 from tapecli.engines.native.library import tables as t
-from tapecli.engines.native.library import tables_special as ts
+from tapecli.engines.native.library import tables_gammas as ts
 from tapecli.engines.native.library.exponential import exp_pair, ldexp
 from tapecli.engines.native.library.logarithm import log, log_pair
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum

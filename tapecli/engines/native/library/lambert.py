@@ -10,7 +10,7 @@ import math
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import pairs
-from tapecli.engines.native.library import tables_special as ts
+from tapecli.engines.native.library import tables_errors as ts
 from tapecli.engines.native.library.exponential import exp_pair, ldexp
 from tapecli.engines.native.library.logarithm import log
 from tapecli.engines.native.library.pairs import two_prod

@@ -9,7 +9,7 @@ import math
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import pairs
-from tapecli.engines.native.library import tables_special as ts
+from tapecli.engines.native.library import tables_gammas as ts
 from tapecli.engines.native.library.gamma import (
     HIGH,
     INF,
