@@ -299,6 +299,7 @@ def logarithm() -> None:
     """log(m) = log(c) + log(m/c) for 16 numbers c between 1 and 2."""
     inverse = [mp.nint(512 / (1 + (mp.mpf(i) + 0.5) / 16)) / 512 for i in range(16)]
     high = [mp.nint(-mp.log(c) * 2**40) / 2**40 for c in inverse]
+    base.emit("LN2", base.parts(mp.log(2), 40), "log 2 in two parts, the first of 40 bits")
     base.emit("LOG_INVERSE", [float(c) for c in inverse], "1/c of 10 bits, c near 1 + (i + 1/2)/16")
     base.emit("LOG_HIGH", [float(h) for h in high], "log(c) in multiples of 2^-40")
     low = [float(-mp.log(c) - h) for c, h in zip(inverse, high, strict=True)]

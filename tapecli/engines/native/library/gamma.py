@@ -14,7 +14,6 @@ from typing import Any
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library import careful, pairs
-from tapecli.engines.native.library import tables as t
 from tapecli.engines.native.library import tables_gammas as ts
 from tapecli.engines.native.library.exponential import exp_pair, ldexp
 from tapecli.engines.native.library.logarithm import log, log_pair
@@ -39,10 +38,10 @@ def log_parts(b: Lanes, x: Val) -> Pair:
     at = i >> 48
     p, e = two_prod(b, m, lookup(b, "log_inverse", ts.LOG_INVERSE, at))
     r = p - 1.0
-    top = b.mad(k, t.LN2_PARTS[0], lookup(b, "log_high", ts.LOG_HIGH, at))  # exact
+    top = b.mad(k, ts.LN2[0], lookup(b, "log_high", ts.LOG_HIGH, at))  # exact
     low = b.mad(-r, b.mad(r, 0.5, e), e)
     low = b.mad(r * (r * r), b.poly(r, ts.LOG_REST), low)
-    low = low + b.mad(k, t.LN2_PARTS[1], lookup(b, "log_low", ts.LOG_LOW, at))
+    low = low + b.mad(k, ts.LN2[1], lookup(b, "log_low", ts.LOG_LOW, at))
     h, e = fast_two_sum(top, r)
     return h, e + low
 
