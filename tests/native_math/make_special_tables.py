@@ -199,6 +199,16 @@ def wrapped(lines: list[str], values: Sequence[float], indent: str) -> None:
 
 
 def errors() -> None:
+    half = mp.log(2) / 2 * mp.mpf("1.0001")
+    base.fit(
+        "EXP",
+        base.at_zero(lambda r: (mp.expm1(r) - r) / r**2, mp.mpf(1) / 2),
+        -half,
+        half,
+        10,
+        "(exp(r) - 1 - r)/r^2, |r| <= log(2)/2",
+        lambda r: (r**2 + mp.mpf(10) ** -5) * mp.exp(-r),
+    )
     step = mp.mpf(3) / 8
     parts: list[Piece] = [(k * step - step / 2, k * step + step / 2, k * step) for k in range(15)]
     parts.append((15 * step - step / 2, mp.mpf(6), 15 * step))

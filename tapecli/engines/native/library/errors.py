@@ -36,7 +36,7 @@ def erfc_parts(b: Lanes, a: Val) -> tuple[Val, Val, Val]:
     top = b.mad(k, -t.LN2_CUT[0], -s)  # exact
     r = b.mad(k, -t.LN2_CUT[1], top)
     tail = b.mad(k, -t.LN2_CUT[1], top - r) - e
-    q = (r * r) * b.poly(r, t.EXP)
+    q = (r * r) * b.poly(r, ts.EXP)
     q = b.mad(tail, 1.0 + (r + q), q)
     p = r + q  # exp(-a^2) = (1 + p) 2^k
     return head, b.mad(head, r, b.mad(head, q, b.mad(low, p, low))), bits

@@ -84,6 +84,19 @@ def loaded(code: Code, base: Val, index: Val) -> Val:
     return code.emit(f"call {wide} {name}({place.typed}, i32 8, {mask} splat (i1 true), {wide} poison)", "double", n)
 
 
+def polynomial(b: Lanes, x: Val, coefficients: Sequence[Val]) -> Val:
+    """The polynomial of looked up coefficients, even and odd powers apart, lowest power first."""
+    square = x * x
+    even, odd = (list(coefficients[k::2]) for k in (0, 1))
+    halves = []
+    for part in (even, odd):
+        y = part[-1]
+        for c in reversed(part[:-1]):
+            y = b.mad(y, square, c)
+        halves.append(y)
+    return b.mad(halves[1], x, halves[0])
+
+
 def piecewise(b: Lanes, table: Pieces, x: Val, index: Val, up: Any = None) -> Pair:
     """The function at `x + up` as a sum of two parts, the second of which is small."""
 
@@ -92,14 +105,14 @@ def piecewise(b: Lanes, table: Pieces, x: Val, index: Val, up: Any = None) -> Pa
 
     point = pick("points", table.points)
     exact = x - (point if up is None else point - up)
-    rows: Any = [pick(str(k), row) for k, row in enumerate(table.rows)]
+    rows = [pick(str(k), row) for k, row in enumerate(table.rows)]
     low = pick("lows", table.lows)
     u = exact
     if table.points_low:
         rest = pick("points_low", table.points_low)
         u = exact - rest
         low = low + ((exact - u) - rest)
-    low = b.mad(u, b.poly(u, rows), low)
+    low = b.mad(u, polynomial(b, u, rows), low)
     head = pick("heads", table.heads)
     return (b.mad(u, pick("slopes", table.slopes), head) if table.slopes else head), low
 
@@ -111,13 +124,13 @@ def piecewise_pair(b: Lanes, table: Pieces, x: Pair, index: Val, up: Val) -> Pai
         return lookup(b, f"{table.name}.{label}", row, index)
 
     u, e = two_sum(x[0], up - pick("points", table.points))
-    rows: Any = [pick(str(k), row) for k, row in enumerate(table.rows)]
+    rows = [pick(str(k), row) for k, row in enumerate(table.rows)]
     slope = pick("slopes", table.slopes)
     head, f = two_sum(pick("heads", table.heads), u * slope)
     p, g = two_prod(b, u, rows[0])
     head, h = two_sum(head, p)
     low = b.mad(u, pick("first_low", table.first_low), pick("lows", table.lows)) + ((f + g) + h)
-    low = b.mad(u * u, b.poly(u, rows[1:]), low)
+    low = b.mad(u * u, polynomial(b, u, rows[1:]), low)
     steep = slope + b.mad(u + u, rows[1], rows[0])  # the derivative by its first terms
     return head, b.mad(e + x[1], steep, low)
 
