@@ -115,6 +115,8 @@ _NAMES = {
         "erf",
         "erfc",
         "erfcx",
+        "erfcx_d_1",
+        "erfcx_d_2",
     ),
     error_inverses: (
         "erfinv",
@@ -126,6 +128,18 @@ _NAMES = {
         "digamma",
         "trigamma",
         "gamma",
+        "gamma_d_1",
+        "gamma_d_2",
+    ),
+    polygamma: (
+        "polygamma_2",
+        "polygamma_3",
+    ),
+    sincs: (
+        "sinc_d_1",
+        "sinc_d_2",
+        "sinc_d_3",
+        "sinc_d_4",
     ),
     beta: (
         "lbeta",
@@ -140,12 +154,6 @@ _NAMES = {
 _DOUBLE: dict[str, Callable[..., Val]] = {name: getattr(m, name) for m, names in _NAMES.items() for name in names}
 _DOUBLE["power_log_1"] = partial(logarithm.power_log, k=1)
 _DOUBLE["power_log_2"] = partial(logarithm.power_log, k=2)
-_DOUBLE["gamma_d_1"] = partial(gamma.gamma_d, n=1)
-_DOUBLE["gamma_d_2"] = partial(gamma.gamma_d, n=2)
-_DOUBLE |= {f"erfcx_d_{n}": partial(errors.erfcx_d, n=n) for n in (1, 2)}
-_DOUBLE |= {f"sinc_d_{n}": partial(sincs.sinc_d, n=n) for n in sincs.SERIES}
-_DOUBLE["polygamma_2"] = partial(polygamma.polygamma, n=2)
-_DOUBLE["polygamma_3"] = partial(polygamma.polygamma, n=3)
 _SINGLE: dict[str, Callable[..., Val]] = {
     f.__name__: f for f in (single.exp, single.log, single.sin, single.cos, single.tanh, single.sigmoid)
 }

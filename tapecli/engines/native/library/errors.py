@@ -118,3 +118,11 @@ def erfcx_d(b: Lanes, x: Val, n: int) -> Val:
         return [b.select(negative, first if n == 1 else 2.0 * (y + x * first), right)]
 
     return b.code.branch(b.code.any(negative), left, lambda: [right])[0]
+
+
+def erfcx_d_1(b: Lanes, x: Val) -> Val:
+    return erfcx_d(b, x, 1)
+
+
+def erfcx_d_2(b: Lanes, x: Val) -> Val:
+    return erfcx_d(b, x, 2)

@@ -306,3 +306,11 @@ def gamma_d(b: Lanes, x: Val, n: int) -> Val:
     factor: Any = psi if n == 1 else psi * psi + trigamma(b, x)
     y, bits = b.once(_scaled_gamma, x)
     return ldexp(b, y * factor, bits)
+
+
+def gamma_d_1(b: Lanes, x: Val) -> Val:
+    return gamma_d(b, x, 1)
+
+
+def gamma_d_2(b: Lanes, x: Val) -> Val:
+    return gamma_d(b, x, 2)

@@ -121,3 +121,11 @@ def _left(b: Lanes, x: Val, n: int) -> Val:
     out = pairs.joined(pairs.add(y, pairs.neg(r)))
     out = b.select(near, _at_pole(b, x, n), out)
     return b.select(pole, b.select(x > -INF, INF if n % 2 else NAN, b.const(NAN)), out)
+
+
+def polygamma_2(b: Lanes, x: Val) -> Val:
+    return polygamma(b, x, 2)
+
+
+def polygamma_3(b: Lanes, x: Val) -> Val:
+    return polygamma(b, x, 3)

@@ -62,3 +62,19 @@ def sinc_d(b: Lanes, x: Val, n: int) -> Val:
 
     second = b.code.branch(b.code.any(~near), beyond, lambda: [zero])[0]
     return b.select(near, first, second)
+
+
+def sinc_d_1(b: Lanes, x: Val) -> Val:
+    return sinc_d(b, x, 1)
+
+
+def sinc_d_2(b: Lanes, x: Val) -> Val:
+    return sinc_d(b, x, 2)
+
+
+def sinc_d_3(b: Lanes, x: Val) -> Val:
+    return sinc_d(b, x, 3)
+
+
+def sinc_d_4(b: Lanes, x: Val) -> Val:
+    return sinc_d(b, x, 4)
