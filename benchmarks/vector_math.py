@@ -26,7 +26,7 @@ import tapecli.ops  # noqa: F401  (declares the ops)
 from tapecli.core import TABLE
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
-from tapecli.engines.native.library import FUNCTIONS
+from tapecli.engines.native.library import NAMES, function
 
 #: Where arguments are drawn from, uniformly; elsewhere 0.1 to 3.
 RANGES = {
@@ -41,7 +41,8 @@ MVEC = {"exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos
 
 
 def arity_of(name: str) -> int:
-    return len(TABLE[name].vjps) if name in TABLE else 2  # type: ignore[arg-type]
+    op = TABLE.get(name) or TABLE.get(name.rpartition("_")[0])
+    return len(op.vjps) if op is not None else 2  # type: ignore[arg-type]
 
 
 def from_mvec(name: str, arity: int, scalar: str) -> Any:
@@ -78,7 +79,7 @@ def measure(name: str, n: int, scalar: str, kind: Kind, rounds: int, mvec: bool)
     arrays = [rng.uniform(*RANGES.get(name, (0.1, 3.0)), n).astype(dtype) for _ in range(arity)]
     outs = [np.empty(n, dtype) for _ in range(3)]
     start = time.perf_counter()
-    own_code = Compiled({name: FUNCTIONS[name]}, {name: arity}, scalar, lanes, kind)
+    own_code = Compiled({name: function(name)}, {name: arity}, scalar, lanes, kind)
     compile_ms = 1e3 * (time.perf_counter() - start)
     calls: dict[str, Any] = {"native": own_code.bound(name, outs[0], arrays)}
     if name in TABLE:
@@ -108,7 +109,7 @@ def main() -> None:
         mvec = False
     scalar = "float" if options.float32 else "double"
     sys.stdout.write("function          native  numpy  libmvec   numpy/native  libmvec/native  compile ms\n")
-    for name in options.names or FUNCTIONS:
+    for name in options.names or sorted(NAMES):
         found, ms = measure(name, options.n, scalar, own(), options.rounds, mvec)
         a, p, m = found["native"], found.get("numpy", float("nan")), found.get("libmvec", float("nan"))
         sys.stdout.write(f"{name:16s} {a:7.2f} {p:7.2f} {m:7.2f} {p / a:10.1f} {m / a:14.1f} {ms:12.1f}\n")

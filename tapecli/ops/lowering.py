@@ -16,6 +16,27 @@ from tapecli.core import Shape
 from tapecli.records import NamedTuple
 
 
+class Sometimes:
+    """A rule of an elementwise op for some of its parameters; with others the op is left to NumPy."""
+
+    __slots__ = ("_holds", "_rule")
+
+    def __init__(self, rule: Callable[..., Any], holds: Callable[..., bool]) -> None:
+        self._rule = rule
+        self._holds = holds
+
+    def __call__(self, b: Any, *args: Any, **params: Any) -> Any:
+        return self._rule(b, *args, **params)
+
+    def holds(self, **params: Any) -> bool:
+        return self._holds(**params)
+
+
+def compiled(native: Any, params: dict[str, Any]) -> bool:
+    """Whether the rule `native` of an elementwise op is one for these parameters."""
+    return native.holds(**params) if isinstance(native, Sometimes) else callable(native)
+
+
 class Table:
     """Whole numbers by position along an axis, compared by content."""
 

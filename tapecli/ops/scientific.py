@@ -21,7 +21,7 @@ from tapecli.errors import TapeError
 from tapecli.ops.arithmetic import abs, equal, less, select
 from tapecli.ops.late import late
 from tapecli.ops.linear import _expand, _sum_shape, sum_
-from tapecli.ops.lowering import Written
+from tapecli.ops.lowering import Sometimes, Written
 from tapecli.ops.powers import exp, log1p, positive, pow
 from tapecli.ops.reductions import max_
 from tapecli.ops.special import exp_neg_sq
@@ -90,7 +90,7 @@ erfinv: Op = elementwise(
     kernel=_scipy("erfinv"),
     complex=None,
     vjps=(lambda g, out, x: g * (ROOT_PI_HALF / exp_neg_sq(out)),),
-    native=None,
+    native=lambda b, x: b.erfinv(x),
     domain="-1 < x < 1",
     points=((0.5,), (-0.9,), (1e-9,), (0.9999,)),
     doc="the inverse of erf",
@@ -100,7 +100,7 @@ erfcinv: Op = elementwise(
     kernel=_scipy("erfcinv"),
     complex=None,
     vjps=(lambda g, out, x: -g * (ROOT_PI_HALF / exp_neg_sq(out)),),
-    native=None,
+    native=lambda b, x: b.erfcinv(x),
     domain="0 < x < 2",
     points=((0.5,), (1.9,), (1e-9,), (0.9999,)),
     doc="the inverse of erfc",
@@ -110,7 +110,7 @@ erfcx: Op = elementwise(
     kernel=_scipy("erfcx"),
     complex=None,
     vjps=(lambda g, out, x: g * erfcx_d(x, n=1),),  # 2 x out - 2/sqrt(π) would cancel
-    native=None,
+    native=lambda b, x: b.erfcx(x),
     domain=R,
     points=(*_LINE, (30.0,), (1e5,), (-5.0,)),
     doc="exp(x^2) erfc(x)",
@@ -120,7 +120,7 @@ erfcx_d: Op = elementwise(
     kernel=_scipy("erfcx_d"),
     complex=None,
     vjps=(lambda g, out, x, n: g * erfcx_d(x, n=n + 1),),
-    native=None,
+    native=Sometimes(lambda b, x, n: b.erfcx_d_1(x) if n == 1 else b.erfcx_d_2(x), lambda n: n in (1, 2)),
     domain=R,
     points=(*_LINE, (30.0,), (1e5,), (-5.0,)),
     doc="the n-th derivative of erfcx",
@@ -341,7 +341,7 @@ lambertw: Op = elementwise(
     kernel=_scipy("lambertw"),
     complex=None,
     vjps=(lambda g, out, x: g / (exp(out) * (1.0 + out)),),
-    native=None,
+    native=lambda b, x: b.lambertw(x),
     domain="x >= -1/e",
     points=((0.5,), (-0.3,), (10.0,), (1e5,), (0.0,)),
     doc="the principal branch of Lambert's W, the inverse of x exp(x)",

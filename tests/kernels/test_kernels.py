@@ -322,3 +322,20 @@ def test_import_needs_numpy_only() -> None:
     code = "import sys, tapecli.ops.kernels.special, tapecli.ops.kernels.elementary; print(*sorted(sys.modules))"
     names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"scipy", "mpmath"} & {n.partition(".")[0] for n in names}
+
+
+BETA_ENDS = [
+    ("beta", -0.5, NAN, NAN),
+    ("beta", NAN, -0.5, NAN),
+    ("beta", 5e-324, -0.0, INF),
+    ("lbeta", 1e308, 1.0, -709.1962086421661),
+    ("lbeta", -5e-324, 1.0, 744.4400719213812),
+    ("digamma_diff", 0.5, 1e308, -711.1597186681876),
+    ("trigamma_diff", 0.5, 1e308, 4.934802200544679),
+]
+
+
+@pytest.mark.parametrize(("name", "x", "y", "value"), BETA_ENDS)
+def test_extreme_arguments_of_the_beta_family(name: str, x: float, y: float, value: float) -> None:
+    found = float(getattr(special, name)(x, y))
+    assert found == pytest.approx(value, rel=1e-15, nan_ok=True)

@@ -14,7 +14,7 @@ from tapecli.errors import TapeError
 from tapecli.language.special import ON_SCIPY
 from tapecli.ops import scientific
 
-ENGINES = ("tape", "numpy")
+ENGINES = ("tape", "numpy", "native")
 CALLS = [*ON_SCIPY, "zeta"]
 
 

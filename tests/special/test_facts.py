@@ -15,7 +15,7 @@ import pytest
 import tapecli as tp
 from tapecli.language.special import ON_SCIPY
 
-ENGINES = ("tape", "numpy")
+ENGINES = ("tape", "numpy", "native")
 RECORDS = json.loads(Path(__file__).with_name("facts.json").read_text(encoding="utf-8"))
 #: Relative limits of value, gradient and Hessian; single precision carries seven digits.
 LIMITS = {"special": (1e-13, 4e-13, 1e-12), "small": (1e-15, 1e-15, 1e-15), "densities": (4e-14, 1e-14, 1e-13)}

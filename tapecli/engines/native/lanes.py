@@ -107,7 +107,7 @@ class Lanes:
         """`x*y + z` with one rounding or two, whichever is faster on the host."""
         return self.code.intrinsic("fmuladd", self.scalar, self.lift(x), self.lift(y), self.lift(z))
 
-    def poly(self, x: Val, coefficients: Sequence[float]) -> Val:
+    def poly(self, x: Val, coefficients: Sequence[Any]) -> Val:
         """The polynomial of ascending `coefficients`: by Horner's scheme where it is short, else by two of them, for
         even and odd powers, which do not wait for each other and cost one product more (Knuth, The Art of Computer
         Programming 2, 4.6.4)."""
@@ -116,8 +116,8 @@ class Lanes:
         square = x * x
         return self.mad(self._horner(square, coefficients[1::2]), x, self._horner(square, coefficients[::2]))
 
-    def _horner(self, x: Val, coefficients: Sequence[float]) -> Val:
-        result = self.const(coefficients[-1])
+    def _horner(self, x: Val, coefficients: Sequence[Any]) -> Val:
+        result = self.lift(coefficients[-1])
         for c in reversed(coefficients[:-1]):
             result = self.mad(result, x, c)
         return result
@@ -157,7 +157,7 @@ class Lanes:
         """The entry of each table of 16 or 32 numbers that the low bits of an integer say."""
         if self.avx512 and self.lanes % 8 == 0:
             return [self._permuted(index, table) for table in tables]
-        return [self._gathered(index & (len(table) - 1), table) for table in tables]
+        return [self.entry(self.code.doubles(table), index & (len(table) - 1)) for table in tables]
 
     def _permuted(self, index: Val, table: Sequence[float]) -> Val:
         if len(table) > 16:
@@ -169,9 +169,10 @@ class Lanes:
             lambda i: self.code.instruction("x86.avx512.vpermi2var.pd.512", "double", 8, low, i, high), index
         )
 
-    def _gathered(self, at: Val, table: Sequence[float]) -> Val:
-        code, n = self.code, self.lanes
-        place = code.emit(f"getelementptr double, ptr {code.doubles(table).name}, {at.typed}", "ptr", n)
+    def entry(self, array: Val, at: Val) -> Val:
+        """The entries of an array of doubles at the lanes of an index."""
+        code, n = self.code, at.lanes
+        place = code.emit(f"getelementptr double, ptr {array.name}, {at.typed}", "ptr", n)
         if n == 1:
             return code.emit(f"load double, ptr {place.name}", "double")
         everywhere, nothing = code.constant(True, "i1", n), Val(code, "poison", "double", n)

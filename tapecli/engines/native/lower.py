@@ -23,6 +23,7 @@ from tapecli.ops.lowering import (
     View,
     Written,
     broadcast_from,
+    compiled,
     fixed,
     points,
 )
@@ -122,7 +123,7 @@ def kind(node: Node) -> str:
     if native is None or not node.size or not (isinstance(native, Pieces) or all(arg.size for arg in node.args)):
         return "outside"
     if node.op.kind == "elementwise":
-        return "elementwise"
+        return "elementwise" if compiled(native, node.params) else "outside"
     names = {View: "view", Reduces: "reduces", Pieces: "pieces", Scatters: "scatters", Repeats: "repeats"}
     return names.get(type(native), "outside")
 

@@ -109,7 +109,7 @@ def _lbeta_positive(a: Real, b: Real) -> Real:
 def _lbeta_edge(a: Real, b: Real) -> Real:
     """Extreme arguments: log(1/small) against a log(1 + b/a) + ..., to the accuracy of the parts."""
     x, y = np.maximum(a, b), np.minimum(a, b)
-    v, w = pick(x < 1e300, x, 1e300), pick(y > 0, y, 1.0)
+    v, w = pick(x < np.inf, x, 1e300), pick(y > 0, y, 1.0)
     tiny = -np.log(w) + np.log1p(w / v)  # B(a, b) = (1/b)(1 + O(b log a))
     h = lgamma_positive(w)[0]
     large = pick(w < 1e17, h - w * np.log(v), -v * np.log1p(w / v) - w * np.log1p(v / w))
@@ -126,7 +126,7 @@ def _beta_positive(a: Real, b: Real) -> Real:
     qm, e = np.frexp(q[0])
     r = dd.mul((h, lo), (qm, np.ldexp(q[1], -e)))
     out = np.ldexp(r[0] + r[1], m + e)
-    return pick(safe, out, _beta_edge(np.maximum(a, b), np.minimum(a, b)))
+    return pick(safe, out, _beta_edge(np.maximum(a, b) + 0.0, np.minimum(a, b) + 0.0))
 
 
 def _beta_edge(x: Real, y: Real) -> Real:
@@ -140,9 +140,9 @@ def _signed(x: Real) -> tuple[Real, Pair]:
     """Sign of gamma(x) and log|gamma(x)| for x not a pole."""
     negative = x < 0
     sign = pick(negative & (np.floor(x) % 2 != 0), -1.0, 1.0)
-    left = lgamma_negative(pick(negative, x, -0.5))
-    right = lgamma_positive(pick(negative | (x == 0), 1.0, x))
-    return sign, _where(negative, left, right)
+    left = lgamma_negative(pick(x < -1e-17, x, -0.5))
+    right = lgamma_positive(pick((x < -1e-17) | (x == 0), 1.0, abs(x)))
+    return sign, _where(x < -1e-17, left, right)
 
 
 def _pole(x: Real) -> Any:
@@ -156,7 +156,9 @@ def _by_gammas(a: Real, b: Real) -> tuple[Real, Pair]:
     sa, la = _signed(pick(bad, 1.0, a))
     sb, lb = _signed(pick(bad, 1.0, b))
     ss, ls = _signed(pick(bad, 1.0, s))
-    y = dd.add(dd.add(la, lb), _neg(ls))
+    # the great ones cancel
+    first = abs(a) > abs(b)
+    y = dd.add(dd.add(_where(first, la, lb), _neg(ls)), _where(first, lb, la))
     pole = pick(_pole(a) | _pole(b), np.inf, -np.inf)
     return pick(bad, pick(pole > 0, np.nan, 0.0), sa * sb * ss), _where(bad, (pole, pole * 0.0), y)
 
@@ -168,7 +170,7 @@ def _lbeta_negative(a: Real, b: Real) -> Real:
 
 def _beta_negative(a: Real, b: Real) -> Real:
     sign, y = _by_gammas(a, b)
-    h, lo, m = ddmath.exp(_where(np.isfinite(y[0]), y, (0.0, 0.0)))
+    h, lo, m = ddmath.exp(_where(np.isinf(y[0]), (0.0, 0.0), y))
     return sign * np.ldexp(h + lo, m)
 
 
@@ -209,7 +211,7 @@ def _psi_diff(a: Real, b: Real) -> Real:
     u, v = 1.0 / up, 1.0 / s
     _, f = _divided(_PSI, u * u, v * v)
     out = np.log1p(b / up) + d * (0.5 + f * (u + v))
-    low = sum(b / (a + k) / (a + b + k) for k in (2.0, 1.0, 0.0))
+    low = sum(b / (a + b + k) / (a + k) for k in (2.0, 1.0, 0.0))
     return -pick(a < 3.0, out + low, out)
 
 
@@ -221,7 +223,7 @@ def _psi1_diff(a: Real, b: Real) -> Real:
     low: Real = 0.0
     for k in (2.0, 1.0, 0.0):
         x, y = a + k, a + b + k
-        low = low + b / x / y * (1.0 / x + 1.0 / y)
+        low = low + b / y / x * (1.0 / x + 1.0 / y)
     return pick(a < 3.0, out + low, out)
 
 

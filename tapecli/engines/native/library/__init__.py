@@ -7,7 +7,7 @@ that have a form of their own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 
 from tapecli.engines.native.ir import Val
@@ -48,8 +48,6 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "power_dx",
         "power_dxx",
         "power_dxy",
-        "power_log_1",
-        "power_log_2",
     ),
     "circular": (
         "sin",
@@ -92,9 +90,42 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "errors": (
         "erf",
         "erfc",
+        "erfcx",
+    ),
+    "error_inverses": (
+        "erfinv",
+        "erfcinv",
+    ),
+    "lambert": ("lambertw",),
+    "gamma": (
+        "lgamma",
+        "digamma",
+        "trigamma",
+        "gamma",
+    ),
+    "beta": (
+        "lbeta",
+        "beta",
+    ),
+    "differences": (
+        "digamma_diff",
+        "trigamma_diff",
+        "beta_dx",
     ),
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+#: Those with a number: its name in the function, and the numbers; `sinc_d_3` is `sinc_d` with n = 3.
+_NUMBERED: dict[str, tuple[str, str, tuple[int, ...]]] = {
+    "power_log": ("logarithm", "k", (1, 2)),
+    "gamma_d": ("gamma", "n", (1, 2)),
+    "erfcx_d": ("errors", "n", (1, 2)),
+    "sinc_d": ("sincs", "n", (1, 2, 3, 4)),
+    "polygamma": ("polygamma", "n", (2, 3)),
+}
+#: By name: the module, the function's name there, and its number.
+_HOMES: dict[str, tuple[str, str, dict[str, int]]] = {
+    **{name: (module, name, {}) for module, names in _MODULES.items() for name in names},
+    **{f"{f}_{n}": (module, f, {key: n}) for f, (module, key, numbers) in _NUMBERED.items() for n in numbers},
+}
 #: The names of all functions.
 NAMES = frozenset(_HOMES)
 #: Those that have a form of their own in single precision.
@@ -104,7 +135,8 @@ _SINGLE = frozenset(("exp", "log", "sin", "cos", "tanh", "sigmoid"))
 @cache
 def function(name: str) -> Callable[..., Val]:
     """The function of a name; its module is imported now."""
-    double: Callable[..., Val] = getattr(import_module(f"tapecli.engines.native.library.{_HOMES[name]}"), name)
+    module, own_name, number = _HOMES[name]
+    double: Callable[..., Val] = getattr(import_module(f"tapecli.engines.native.library.{module}"), own_name)
     if name == "spacing":  # of either precision
         return double
 
@@ -114,6 +146,6 @@ def function(name: str) -> Callable[..., Val]:
 
             own: Callable[..., Val] = getattr(single, name)
             return own(b, *args)
-        return b.in_double(double, *args)
+        return b.in_double(partial(double, **number), *args)
 
     return of_type

@@ -20,9 +20,7 @@ from tapecli.engines.native.library.exponential import (
     exp_pair,
     exp_parts_near,
     ldexp,
-    nearest,
     or_far,
-    power_of_two,
     scaled,
 )
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
@@ -76,7 +74,7 @@ def plus_one(b: Lanes, q: Val, low: Any = None) -> tuple[Val, Val, Val]:
     if low is not None:
         c = c + low
     m, k, more = with_rest(b, u, c)
-    return m, k, b.select(u < INF, more, 0.0)
+    return m, k, b.select(u < 2.0**1000, more, 0.0)  # beyond it counts for nothing
 
 
 def log1p(b: Lanes, x: Val) -> Val:
@@ -147,21 +145,10 @@ def logit(b: Lanes, p: Val) -> Val:
     return b.select(inside, y, b.select(p.eq(0.0), -INF, b.select(p.eq(1.0), INF, b.const(NAN))))
 
 
-def _exp_full(b: Lanes, x: Pair) -> Pair:
-    """exp(x) to about 2^-100, |x| < 700: a Taylor series in pairs."""
-    k, bits = nearest(b, x[0], t.PER_LN2)
-    top = b.mad(k, -t.LN2_THREE[0], x[0])
-    r = pairs.add(two_sum(top, k * -t.LN2_THREE[1]), two_prod(b, k, -t.LN2_THREE[2]))
-    r = pairs.add(r, (x[1], b.const(0.0)))
-    y = pairs.constant(b, t.INVERSE_FACTORIALS[-1])
-    for c in reversed(t.INVERSE_FACTORIALS[:-1]):
-        y = pairs.add(pairs.mul(b, y, r), pairs.constant(b, c))
-    power = power_of_two(b, bits)
-    return y[0] * power, y[1] * power
-
-
 def logaddexp(b: Lanes, x: Val, y: Val) -> Val:
     """max + log(1 + exp(-|x - y|)); where that cancels, a Newton step with exponentials of 100 bits."""
+    from tapecli.engines.native.library import careful
+
     above = x > y
     top, less = b.select(above, x, y), b.select(above, y, x)
     finite = (b.abs(x) < INF) & (b.abs(y) < INF)
@@ -173,14 +160,14 @@ def logaddexp(b: Lanes, x: Val, y: Val) -> Val:
     out = b.select(finite, pairs.joined(pairs.add1(log_pair_of(b, *parts), top)), ends)
     hard = (top < 0.0) & (b.abs(out) < -0.0625 * top) & finite & (top > -1.0)
 
-    def careful(v: Val, w: Val, z: Val) -> list[Val]:
+    def once_more(v: Val, w: Val, z: Val) -> list[Val]:
         one = Lanes(v.code, "double", 1)
         low = one.select(w < -700.0, -700.0, w)
-        e = pairs.add(_exp_full(one, two_sum(v, -z)), _exp_full(one, two_sum(low, -z)))
+        e = pairs.add(careful.exp(one, two_sum(v, -z)), careful.exp(one, two_sum(low, -z)))
         return [z + ((e[0] - 1.0) + e[1])]
 
     def mended() -> list[Val]:
-        best = b.code.each_lane(careful, [top, less, out], ["double"])[0]
+        best = b.code.each_lane(once_more, [top, less, out], ["double"])[0]
         return [b.select(hard, best, out)]
 
     return b.code.branch(b.code.any(hard), mended, lambda: [out])[0]
@@ -295,16 +282,6 @@ def power_log(b: Lanes, x: Val, y: Val, k: int) -> Val:
         return b.select(x.eq(0.0) & (y >= 0.0), 0.0, found)
 
     return or_far(b, usual, value, careful)
-
-
-def power_log_1(b: Lanes, x: Val, y: Val) -> Val:
-    """x^y log(x)."""
-    return power_log(b, x, y, 1)
-
-
-def power_log_2(b: Lanes, x: Val, y: Val) -> Val:
-    """x^y log(x)^2."""
-    return power_log(b, x, y, 2)
 
 
 def power_dxy(b: Lanes, x: Val, y: Val) -> Val:
