@@ -289,9 +289,9 @@ def is_call(line: str) -> bool:
 @labels
 def test_dense_sweep(label: str) -> None:
     pytest.importorskip("mpmath")
-    from sweep import measured
+    from sweep import known, measured
 
     f = facts()[label]
-    if not f.params and f.order == 0:
+    if not f.params and f.order == 0 and known(f.name):
         error, at = measured(f.name, 4000, "own")
         assert error <= 2.0, f"{error:.3f} ULP at {at}"
