@@ -1,8 +1,10 @@
-"""Hypothesis in two sizes, and the larger tests left out unless they are asked for."""
+"""Hypothesis in two sizes, a cache of compiled code for this run alone, and the larger tests left out unless they are
+asked for."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +17,10 @@ _common = {
 settings.register_profile("small", max_examples=25, derandomize=True, **_common)
 settings.register_profile("large", max_examples=1000, **_common)
 settings.load_profile(os.environ.get("TAPECLI_HYPOTHESIS", "small"))
+
+# what the user's own cache has must not show, and is not added to
+_cache = tempfile.TemporaryDirectory(prefix="tapecli-tests-")
+os.environ["TAPECLI_CACHE"] = _cache.name
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
