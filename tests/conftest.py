@@ -4,6 +4,7 @@ asked for."""
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 
 import pytest
@@ -18,6 +19,8 @@ settings.register_profile("small", max_examples=25, derandomize=True, **_common)
 settings.register_profile("large", max_examples=1000, **_common)
 settings.load_profile(os.environ.get("TAPECLI_HYPOTHESIS", "small"))
 
+# a process begun in the background ignores Ctrl-C, and so would all that it begins
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # what the user's own cache has must not show, and is not added to
 _cache = tempfile.TemporaryDirectory(prefix="tapecli-tests-")
 os.environ["TAPECLI_CACHE"] = _cache.name

@@ -38,11 +38,14 @@ class Traced:
 def _seconds(outputs: Sequence[Node]) -> float:
     total = 0.0
     for node in needed(outputs):
-        body = node.params.get("body")
-        if isinstance(body, Body):
-            total += node.args[1].shape[0] * _seconds(body.outputs)
         total += CALL + ENTRY * node.size
-    return total
+    return total + recurring(outputs)
+
+
+def recurring(outputs: Sequence[Node]) -> float:
+    """About how long NumPy takes for the recurrences of a graph."""
+    loops = [node for node in needed(outputs) if isinstance(node.params.get("body"), Body)]
+    return sum(node.args[1].shape[0] * _seconds(node.params["body"].outputs) for node in loops)
 
 
 def nodes(f: Function, arguments: Sequence[Argument]) -> tuple[list[Node], list[Node]]:

@@ -7,7 +7,7 @@ slice, a gather or a transpose that feeds arithmetic costs nothing of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,25 +16,26 @@ from tapecli.core import Shape
 from tapecli.records import NamedTuple
 
 
-class Sometimes:
-    """A rule of an elementwise op for some of its parameters; with others the op is left to NumPy."""
+class Numbered:
+    """The rule of an elementwise op that is a family of functions of the vector library: its parameter `n` says which.
+    With other numbers than these the op is left to NumPy."""
 
-    __slots__ = ("_holds", "_rule")
+    __slots__ = ("_family", "_numbers")
 
-    def __init__(self, rule: Callable[..., Any], holds: Callable[..., bool]) -> None:
-        self._rule = rule
-        self._holds = holds
+    def __init__(self, family: str, numbers: Sequence[int]) -> None:
+        self._family = family
+        self._numbers = numbers
 
-    def __call__(self, b: Any, *args: Any, **params: Any) -> Any:
-        return self._rule(b, *args, **params)
+    def __call__(self, b: Any, *args: Any, n: int) -> Any:
+        return b.call(f"{self._family}_{n}", *args)
 
-    def holds(self, **params: Any) -> bool:
-        return self._holds(**params)
+    def has(self, n: int) -> bool:
+        return n in self._numbers
 
 
 def compiled(native: Any, params: dict[str, Any]) -> bool:
     """Whether the rule `native` of an elementwise op is one for these parameters."""
-    return native.holds(**params) if isinstance(native, Sometimes) else callable(native)
+    return native.has(**params) if isinstance(native, Numbered) else callable(native)
 
 
 class Table:

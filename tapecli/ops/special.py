@@ -9,7 +9,7 @@ import numpy as np
 
 from tapecli.core import Array, Op, elementwise
 from tapecli.ops.late import late, wide
-from tapecli.ops.lowering import Sometimes
+from tapecli.ops.lowering import Numbered
 
 R = "real"
 NO_POLE = "real; not 0, -1, -2, …"
@@ -109,7 +109,7 @@ gamma_d: Op = elementwise(
     kernel=_gamma_d,
     complex=None,
     vjps=(lambda g, out, x, n: g * (gamma_d(x, n=2) if n == 1 else _gamma_d3(x)),),
-    native=lambda b, x, n: b.gamma_d_1(x) if n == 1 else b.gamma_d_2(x),
+    native=Numbered("gamma_d", (1, 2)),
     domain=NO_POLE,
     points=_GAMMAS,
     doc="the first or second derivative of gamma",
@@ -150,7 +150,7 @@ polygamma: Op = elementwise(
     kernel=lambda x, n: _polygamma(n, x),
     complex=None,
     vjps=(lambda g, out, x, n: g * polygamma(x, n=n + 1),),
-    native=Sometimes(lambda b, x, n: b.polygamma_2(x) if n == 2 else b.polygamma_3(x), lambda n: n in (2, 3)),
+    native=Numbered("polygamma", (2, 3)),
     domain=NO_POLE,
     points=(*_GAMMAS, (1e10,)),
     doc="the n-th derivative of digamma",

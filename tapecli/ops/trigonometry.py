@@ -10,7 +10,7 @@ import numpy as np
 from tapecli.core import Array, Op, elementwise
 from tapecli.ops.arithmetic import abs
 from tapecli.ops.late import late
-from tapecli.ops.lowering import Sometimes
+from tapecli.ops.lowering import Numbered
 from tapecli.ops.powers import _nonzero, hypot, ratio, sqrt
 
 R = "real"
@@ -324,12 +324,6 @@ def _sinc_d(x: Array, n: int) -> Any:
     return np.where(near, series * v if n % 2 else series, far).astype(np.result_type(x), copy=False)
 
 
-def _native_sinc_d(b: Any, x: Any, n: int) -> Any:
-    if n <= 2:
-        return b.sinc_d_1(x) if n == 1 else b.sinc_d_2(x)
-    return b.sinc_d_3(x) if n == 3 else b.sinc_d_4(x)
-
-
 _sinpi = sinpi.kernel
 _cospi = cospi.kernel
 sinc_d: Op = elementwise(
@@ -337,7 +331,7 @@ sinc_d: Op = elementwise(
     kernel=_sinc_d,
     complex=None,
     vjps=(lambda g, out, x, n: g * sinc_d(x, n=n + 1),),
-    native=Sometimes(_native_sinc_d, lambda n: n <= 4),
+    native=Numbered("sinc_d", (1, 2, 3, 4)),
     domain=R,
     points=((0.3,), (-0.77,), (1e-9,), (1.5,), (12.25,)),
     doc="the n-th derivative of sinc",

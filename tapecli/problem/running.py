@@ -22,8 +22,9 @@ PATIENCE = 4
 UNROLLED = 16
 #: How much the tape of a derivative takes, in tapes of the value.
 WAYS = {"gradient": 2, "jacobian": 2, "hessian": 4, "hvp": 4}
-#: A formula with more entries than this in all its nodes is traced at its first run.
-LARGE = 4_000_000
+#: A formula with more entries than this in all its nodes, or with recurrences that take longer than this in seconds, is
+#: traced at its first run.
+LARGE, LONG = 4_000_000, 0.05
 #: One with no more than this is run at many points in one loop, by one thread; of a block of points, arguments and
 #: results have about so many entries.
 SWEPT, BLOCK = 100_000, 1 << 14
@@ -51,6 +52,7 @@ class Runner:
         self._repeated: dict[Any, Repeated] = {}
         self._runs: dict[Any, int] = {}
         self._entries: int | None = None
+        self._steps: float | None = None
         self._leaves: dict[tuple[str, ...], list[tuple[str, Node]]] = {}
         self._starts: dict[str, Array] = {}
         #: what others have made of this formula, for another time
@@ -147,7 +149,18 @@ class Runner:
 
     def _large(self) -> bool:
         """Whether one run is so much work that tracing pays at once."""
-        return self._size() > LARGE
+        return self._size() > LARGE or self._recurring() > LONG
+
+    def _recurring(self) -> float:
+        """About how long the formula's recurrences take step by step, in seconds."""
+        if self._steps is None:
+            loops = [node for node in self.formula.graph.nodes if "body" in node.params]
+            self._steps = 0.0
+            if loops:
+                from tapecli.engines.traced import recurring
+
+                self._steps = recurring(loops)
+        return self._steps
 
     def _size(self) -> int:
         """The entries of all nodes of the formula."""

@@ -315,3 +315,10 @@ def test_recurrences_without_outputs_are_left_to_numpy_in_no_part(text: str) -> 
     value, gradient = tp.parse(line, engine="tape").flat()(fun.x0)
     np.testing.assert_allclose(fun(fun.x0)[0], value, rtol=1e-14)
     np.testing.assert_allclose(fun(fun.x0)[1], gradient, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("steps", "engine"), [(100, "tape"), (100_000, "native")])
+def test_a_long_recurrence_is_traced_at_its_first_run(steps: int, engine: str) -> None:
+    """On the tape each of its steps would be some calls of Python."""
+    p = tp.parse(f"var r = 2.9\nfold(x = 0.3 for i in 1..{steps}: x + r*x*(1 - x)/10)")
+    assert p.derivatives().engine == engine

@@ -2,8 +2,8 @@
 
     python tests/native_math/sweep.py [--count 4000] [op ...]
 
-Needs mpmath. Prints the table of ARCHITECTURE.md: in double precision on this machine and in code without fused
-instructions, and in single precision. Ops that stand for derivatives have the limits 4 and 6 instead of 2.
+Needs mpmath. Prints the table of docs/vector_functions.md: in double precision on this machine and in code without
+fused instructions, and in single precision. Ops that stand for derivatives have the limits 4 and 6 instead of 2.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pytest
 
 from tapecli import ops
 from tapecli.core import TABLE, Op
-from tapecli.engines.native.library import NAMES
+from tapecli.engines.native.library import FAMILIES, NAMES
 
 sys.path.insert(0, str(Path(__file__).parent))
 import emulator
@@ -185,3 +185,4 @@ def test_other_processors_agree(kind: str) -> None:
 def test_every_function_is_used_by_the_table() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in Path(ops.__file__).parent.glob("*.py"))
     assert [name for name in NAMES if f"b.{name}(" not in text] == []
+    assert [name for name in FAMILIES if f'Numbered("{name}"' not in text and f"b.{name}_" not in text] == []

@@ -245,8 +245,8 @@ class Lanes:
 
     def __getattr__(self, name: str) -> Callable[..., Val]:
         """`b.exp(x)` is `b.call("exp", x)`."""
-        from tapecli.engines.native.library import NAMES
+        from tapecli.engines.native.library import known
 
-        if name not in NAMES:
+        if not known(name):
             raise AttributeError(name)
         return lambda *args: self.call(name, *args)

@@ -113,30 +113,41 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "beta_dx",
     ),
 }
-#: Those with a number: its name in the function, and the numbers; `sinc_d_3` is `sinc_d` with n = 3.
-_NUMBERED: dict[str, tuple[str, str, tuple[int, ...]]] = {
-    "power_log": ("logarithm", "k", (1, 2)),
-    "gamma_d": ("gamma", "n", (1, 2)),
-    "erfcx_d": ("errors", "n", (1, 2)),
-    "sinc_d": ("sincs", "n", (1, 2, 3, 4)),
-    "polygamma": ("polygamma", "n", (2, 3)),
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+#: The families, whose functions have a number: the module, and the number's name there; `sinc_d_3` is `sinc_d` with
+#: n = 3.
+_FAMILIES = {
+    "power_log": ("logarithm", "k"),
+    "gamma_d": ("gamma", "n"),
+    "erfcx_d": ("errors", "n"),
+    "sinc_d": ("sincs", "n"),
+    "polygamma": ("polygamma", "n"),
 }
-#: By name: the module, the function's name there, and its number.
-_HOMES: dict[str, tuple[str, str, dict[str, int]]] = {
-    **{name: (module, name, {}) for module, names in _MODULES.items() for name in names},
-    **{f"{f}_{n}": (module, f, {key: n}) for f, (module, key, numbers) in _NUMBERED.items() for n in numbers},
-}
-#: The names of all functions.
-NAMES = frozenset(_HOMES)
+#: The names of all functions, and of the families.
+NAMES, FAMILIES = frozenset(_HOMES), frozenset(_FAMILIES)
 #: Those that have a form of their own in single precision.
 _SINGLE = frozenset(("exp", "log", "sin", "cos", "tanh", "sigmoid"))
 
 
+def known(name: str) -> bool:
+    """Whether there is a function, or a family of functions, of a name."""
+    return name in NAMES or name.rpartition("_")[0] in FAMILIES
+
+
+def _double(name: str) -> Callable[..., Val]:
+    """The function in double precision; its module is imported now."""
+    if name in NAMES:
+        found: Callable[..., Val] = getattr(import_module(f"tapecli.engines.native.library.{_HOMES[name]}"), name)
+        return found
+    family, _, number = name.rpartition("_")
+    module, key = _FAMILIES[family]
+    return partial(getattr(import_module(f"tapecli.engines.native.library.{module}"), family), **{key: int(number)})
+
+
 @cache
 def function(name: str) -> Callable[..., Val]:
-    """The function of a name; its module is imported now."""
-    module, own_name, number = _HOMES[name]
-    double: Callable[..., Val] = getattr(import_module(f"tapecli.engines.native.library.{module}"), own_name)
+    """The function of a name, in the precision of its lanes."""
+    double = _double(name)
     if name == "spacing":  # of either precision
         return double
 
@@ -146,6 +157,6 @@ def function(name: str) -> Callable[..., Val]:
 
             own: Callable[..., Val] = getattr(single, name)
             return own(b, *args)
-        return b.in_double(partial(double, **number), *args)
+        return b.in_double(double, *args)
 
     return of_type

@@ -15,6 +15,7 @@ from tapecli.engines.native.library import pairs
 from tapecli.engines.native.library import tables as t
 from tapecli.engines.native.library.exponential import nearest
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product
+from tapecli.engines.native.library.turns import quarter
 
 #: Up to here multiples of the parts of pi/2 are exact.
 FAR = 2.0**27
@@ -127,9 +128,8 @@ def tan(b: Lanes, x: Val) -> Val:
 
 def _half_turns(b: Lanes, x: Val) -> tuple[Val, Pair]:
     """pi x = q pi/2 + r: q in the low bits of an integer, and r as a pair."""
-    y = x - 2.0 * b.rint(0.5 * x)
-    k, bits = nearest(b, y, 2.0)
-    return bits, pairs.mul1(b, pairs.constant(b, t.PI), y - 0.5 * k)
+    r, bits = quarter(b, x)
+    return bits, pairs.mul1(b, pairs.constant(b, t.PI), r)
 
 
 def _degrees(b: Lanes, x: Val) -> tuple[Val, Pair]:

@@ -9,7 +9,8 @@ c is 1, and nothing cancels. In pairs for powers.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
@@ -24,23 +25,36 @@ from tapecli.engines.native.library.exponential import (
     scaled,
 )
 from tapecli.engines.native.library.pairs import Pair, fast_two_sum, less_product, two_prod, two_sum
+from tapecli.records import NamedTuple
 
 INF, NAN = math.inf, math.nan
 
 
+def _near_one(b: Lanes, m: Val, inverses: Sequence[float], logs: Sequence[float]) -> tuple[Val, Val, Val]:
+    """For m as `significand` gives it: c, log(1/c), and r = c m - 1."""
+    inverse, log_inverse = b.lookup(b.to_bits(m) >> 48, inverses, logs)
+    return inverse, log_inverse, less_product(b, b.const(-1.0), -m, inverse)
+
+
+def _summed(b: Lanes, k: Val, high: Val, r: Val, rest: Any = None) -> Val:
+    """k log 2 + high + log(1 + r) + rest."""
+    low = k * t.LN2_LOG[1]
+    if rest is not None:
+        low = low + rest
+    return b.mad(k, t.LN2_LOG[0], high) + (r + b.mad(r * r, b.poly(r, t.LOG_SHORT), low))
+
+
 def log(b: Lanes, x: Val) -> Val:
-    return log_of(b, *b.significand(x))
+    m, k = b.significand(x)
+    _, high, r = _near_one(b, m, t.INVERSES, t.LOG_INVERSES)
+    return _summed(b, k, high, r)
 
 
-def log_of(b: Lanes, m: Val, k: Val, more: Any = None) -> Val:
+def log_of(b: Lanes, m: Val, k: Val, more: Val) -> Val:
     """log((m + more) 2^k), m and k as `significand` gives them."""
-    inverse, high = b.lookup(b.to_bits(m) >> 48, t.INVERSES, t.LOG_INVERSES)
-    r = less_product(b, b.const(-1.0), -m, inverse)
-    rest = k * t.LN2_LOG[1]
-    if more is not None:
-        r, e = two_sum(r, more * inverse)
-        rest = rest + e
-    return b.mad(k, t.LN2_LOG[0], high) + (r + b.mad(r * r, b.poly(r, t.LOG_SHORT), rest))
+    inverse, high, r = _near_one(b, m, t.INVERSES, t.LOG_INVERSES)
+    r, e = two_sum(r, more * inverse)
+    return _summed(b, k, high, r, e)
 
 
 def log_pair_of(b: Lanes, m: Val, k: Val, more: Any = None) -> Pair:
@@ -79,10 +93,8 @@ def plus_one(b: Lanes, q: Val, low: Any = None) -> tuple[Val, Val, Val]:
 
 def log1p(b: Lanes, x: Val) -> Val:
     m, k, more = plus_one(b, x)
-    inverse, high = b.lookup(b.to_bits(m) >> 48, t.INVERSES, t.LOG_INVERSES)
-    # next to 1 this sum is x
-    r = less_product(b, b.const(-1.0), -m, inverse) + more * inverse
-    y = b.mad(k, t.LN2_LOG[0], high) + (r + b.mad(r * r, b.poly(r, t.LOG_SHORT), k * t.LN2_LOG[1]))
+    inverse, high, r = _near_one(b, m, t.INVERSES, t.LOG_INVERSES)
+    y = _summed(b, k, high, r + more * inverse)  # next to 1 this sum is x
     return b.select(b.abs(x) < 2.0**-54, x, y)
 
 
@@ -113,8 +125,7 @@ DECIMAL = Base(t.INVERSES_10, t.LOG10_INVERSES, t.LOG10_2, t.LOG10E, t.LOG10_SHO
 
 def _log_base(b: Lanes, x: Val, base: Base) -> Val:
     m, k = b.significand(x)
-    inverse, high = b.lookup(b.to_bits(m) >> 48, base.inverses, base.logs)
-    r = less_product(b, b.const(-1.0), -m, inverse)
+    _, high, r = _near_one(b, m, base.inverses, base.logs)
     p, e = two_prod(b, r, base.per[0])
     low = b.mad(r, base.per[1], e)
     if base.two[1]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapecli.engines.native.ir import Val
 from tapecli.engines.native.lanes import Lanes
 from tapecli.engines.native.library.pairs import Pair, two_prod, two_sum
+from tapecli.records import NamedTuple
 
 
 class Pieces(NamedTuple):

@@ -62,7 +62,3 @@ def sinc_d(b: Lanes, x: Val, n: int) -> Val:
 
     second = b.code.branch(b.code.any(~near), beyond, lambda: [zero])[0]
     return b.select(near, first, second)
-
-
-def sinc_d_4(b: Lanes, x: Val) -> Val:
-    return sinc_d(b, x, 4)
